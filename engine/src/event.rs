@@ -1,0 +1,204 @@
+//! Decoded events: what every source (ring, capture, Avro) fills and every consumer (state, rules, Avro) reads.
+
+use crate::generated::events::EventKind;
+
+/// The fixed part of an event; its parameters lie in the arena of its [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// UTC nanoseconds.
+    pub ts: u64,
+    /// Thread, -1 where an event has none (plugin, asynchronous).
+    pub tid: i64,
+    pub kind: EventKind,
+    pub cpu: u16,
+    /// First parameter in `Batch::ends`, and how many there are.
+    first_param: u32,
+    params: u16,
+    /// Start of the first parameter in `Batch::data`.
+    start: u32,
+}
+
+/// Events in one arena: parameters back to back in the encoding of reference captures (little-endian integers, strings
+/// with their NUL, no alignment).
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    headers: Vec<Header>,
+    ends: Vec<u32>,
+    data: Vec<u8>,
+}
+
+/// One event of a batch.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    header: &'a Header,
+    ends: &'a [u32],
+    data: &'a [u8],
+}
+
+impl Batch {
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// Bytes of parameters held.
+    pub fn data_len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Forget all events, keep the memory.
+    pub fn clear(&mut self) {
+        self.headers.clear();
+        self.ends.clear();
+        self.data.clear();
+    }
+
+    /// Append an event; `params` are its encoded parameters in order, an empty slice being "no value".
+    pub fn push<'p>(&mut self, ts: u64, tid: i64, cpu: u16, kind: EventKind, params: impl IntoIterator<Item = &'p [u8]>) {
+        let first_param = self.ends.len() as u32;
+        let start = self.data.len() as u32;
+        for param in params {
+            self.data.extend_from_slice(param);
+            self.ends.push(self.data.len() as u32);
+        }
+        let params = (self.ends.len() as u32 - first_param) as u16;
+        self.headers.push(Header { ts, tid, kind, cpu, first_param, params, start });
+    }
+
+    /// Append an event whose parameters are already back to back in `data` with these lengths.
+    /// The caller has checked that the lengths add up to at most `data.len()`.
+    pub fn push_packed(
+        &mut self,
+        ts: u64,
+        tid: i64,
+        cpu: u16,
+        kind: EventKind,
+        lengths: impl Iterator<Item = usize>,
+        data: &[u8],
+    ) {
+        let first_param = self.ends.len() as u32;
+        let start = self.data.len() as u32;
+        let mut end = start;
+        for length in lengths {
+            end += length as u32;
+            self.ends.push(end);
+        }
+        debug_assert!((end - start) as usize <= data.len());
+        self.data.extend_from_slice(&data[..(end - start) as usize]);
+        let params = (self.ends.len() as u32 - first_param) as u16;
+        self.headers.push(Header { ts, tid, kind, cpu, first_param, params, start });
+    }
+
+    pub fn get(&self, index: usize) -> Event<'_> {
+        let header = &self.headers[index];
+        let first = header.first_param as usize;
+        Event { header, ends: &self.ends[first..first + usize::from(header.params)], data: &self.data }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Event<'_>> {
+        (0..self.len()).map(|i| self.get(i))
+    }
+}
+
+impl<'a> Event<'a> {
+    pub fn ts(&self) -> u64 {
+        self.header.ts
+    }
+
+    pub fn tid(&self) -> i64 {
+        self.header.tid
+    }
+
+    pub fn cpu(&self) -> u16 {
+        self.header.cpu
+    }
+
+    pub fn kind(&self) -> EventKind {
+        self.header.kind
+    }
+
+    pub fn param_count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Encoded bytes of a parameter; `None` if the event carries fewer, empty if it has no value.
+    pub fn param(&self, index: usize) -> Option<&'a [u8]> {
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 { self.header.start } else { self.ends[index - 1] } as usize;
+        Some(&self.data[start..end])
+    }
+
+    /// An integer parameter of any width, sign-extended where `signed`; `None` if absent or not of an integer's width.
+    fn integer(&self, index: usize, signed: bool) -> Option<i64> {
+        let bytes = self.param(index)?;
+        let wide = match *bytes {
+            [a] => i64::from(a),
+            [a, b] => i64::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => i64::from(u32::from_le_bytes([a, b, c, d])),
+            [a, b, c, d, e, f, g, h] => return Some(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
+            _ => return None,
+        };
+        let shift = 64 - 8 * bytes.len() as u32;
+        Some(if signed { wide << shift >> shift } else { wide })
+    }
+
+    pub fn int(&self, index: usize) -> Option<i64> {
+        self.integer(index, true)
+    }
+
+    pub fn uint(&self, index: usize) -> Option<u64> {
+        self.integer(index, false).map(|v| v as u64)
+    }
+
+    /// A string parameter without its NUL; `None` if absent, without value, or the text `(NULL)`.
+    pub fn text(&self, index: usize) -> Option<&'a [u8]> {
+        let bytes = self.param(index)?;
+        if bytes.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+        (&bytes[..end] != b"(NULL)").then_some(&bytes[..end])
+    }
+
+    /// Return value: the first parameter where the table calls it `res`, `fd` or the like (an errno, descriptor or pid).
+    pub fn result(&self) -> Option<i64> {
+        use crate::table::ParamType::{Errno, Fd, Int64, Pid};
+        let info = self.kind().info();
+        let first = info.params.first()?;
+        let returns = matches!(first.kind, Errno | Fd | Pid) || (first.kind == Int64 && first.name == "res");
+        (returns && self.kind().is_kernel()).then(|| self.int(0)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_come_back_as_pushed() {
+        let mut batch = Batch::new();
+        batch.push(7, 42, 1, EventKind::Close, [&(-9i64).to_le_bytes()[..], &3i64.to_le_bytes()[..]]);
+        batch.push(8, 43, 0, EventKind::Chdir, [&0i64.to_le_bytes()[..], b"/tmp\0"]);
+        assert_eq!(batch.len(), 2);
+        let close = batch.get(0);
+        assert_eq!((close.ts(), close.tid(), close.cpu(), close.result()), (7, 42, 1, Some(-9)));
+        assert_eq!(close.int(1), Some(3));
+        assert_eq!(close.param(2), None);
+        assert_eq!(batch.get(1).text(1), Some(&b"/tmp"[..]));
+    }
+
+    #[test]
+    fn narrow_integers_keep_their_sign() {
+        let mut batch = Batch::new();
+        batch.push(0, 0, 0, EventKind::Close, [&(-2i32).to_le_bytes()[..]]);
+        assert_eq!(batch.get(0).int(0), Some(-2));
+        assert_eq!(batch.get(0).uint(0), Some(0xffff_fffe));
+    }
+}

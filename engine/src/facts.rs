@@ -1,0 +1,167 @@
+//! Enriched events: what the engine made of one raw batch, before it becomes Avro (`avro/enriched.rs`) and after.
+//!
+//! Each process version and each file is told once; events point at them by index.
+
+use std::net::IpAddr;
+
+/// A process as it was when events of this batch happened. A new version begins with whatever changes one of these facts:
+/// exec, clone, setuid, chdir, a new parent, an exec of an ancestor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// xxh3 of (host id, boot id, pid, number of the event that began this version): the key in the store.
+    pub id: u64,
+    /// Time at which this version began, UTC ns.
+    pub since: u64,
+    pub pid: i64,
+    pub ppid: i64,
+    pub vpid: i64,
+    pub sid: i64,
+    pub pgid: i64,
+    pub vpgid: i64,
+    pub name: Vec<u8>,
+    pub exe: Vec<u8>,
+    pub exepath: Vec<u8>,
+    pub args: Vec<Vec<u8>>,
+    pub cwd: Vec<u8>,
+    pub sname: Vec<u8>,
+    pub tty: u32,
+    pub uid: u32,
+    pub user: Vec<u8>,
+    pub gid: u32,
+    pub group: Vec<u8>,
+    pub loginuid: i64,
+    pub login: Vec<u8>,
+    pub container_id: Vec<u8>,
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
+    pub cap_inheritable: u64,
+    /// PPM_EXE_* bits: writable, upper layer, lower layer, memfd.
+    pub exe_flags: u32,
+    pub exe_ino: u64,
+    pub exe_ctime: u64,
+    pub exe_mtime: u64,
+    /// `proc.exe_ino.ctime_duration_proc_start`; 0 = none.
+    pub exe_ctime_to_start: u64,
+    pub started: u64,
+    /// Parent first, then its parent, …; the process itself is not in it.
+    pub ancestors: Vec<Ancestor>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ancestor {
+    pub pid: i64,
+    pub name: Vec<u8>,
+    pub exe: Vec<u8>,
+    pub exepath: Vec<u8>,
+    pub cmdline: Vec<u8>,
+    pub started: u64,
+}
+
+/// A descriptor as an event saw it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct File {
+    /// `fd.typechar`.
+    pub typechar: u8,
+    /// `fd.name`.
+    pub name: Vec<u8>,
+    /// `fd.nameraw`.
+    pub raw: Vec<u8>,
+    /// `fd.l4proto`: empty where there is none.
+    pub l4proto: Vec<u8>,
+    pub client: Option<(IpAddr, u16)>,
+    pub server: Option<(IpAddr, u16)>,
+    pub local: Option<(IpAddr, u16)>,
+    pub remote: Option<(IpAddr, u16)>,
+    pub is_server: bool,
+    pub connected: bool,
+    pub dev: u32,
+    pub ino: u64,
+}
+
+/// What the engine adds to one raw event of kernel origin.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFacts {
+    /// Index of the raw event in its batch; its number is `first_seq + index`.
+    pub index: u32,
+    /// Index into `Enriched::processes`; none for events without a thread.
+    pub process: Option<u32>,
+    /// Index into `Enriched::files`, and the descriptor's number.
+    pub file: Option<u32>,
+    pub fd: Option<i64>,
+    pub name_changed: bool,
+    /// Parameters whose rendered text cannot be derived from the value alone: (parameter, text). Paths that were joined to
+    /// a directory, descriptors other than the event's own, names of processes.
+    pub resolved: Vec<(u16, Vec<u8>)>,
+    /// Indexes into `Enriched::rules`: those that matched.
+    pub rules: Vec<u32>,
+}
+
+/// All that the engine made of one raw batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Enriched {
+    pub processes: Vec<Process>,
+    pub files: Vec<File>,
+    pub events: Vec<EventFacts>,
+    /// Names of the rules that matched in this batch.
+    pub rules: Vec<String>,
+}
+
+/// What a raw batch says about itself (schemas/raw_batch.avsc).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BatchHeader {
+    pub host_id: String,
+    pub host: String,
+    pub boot_id: String,
+    pub run: u64,
+    pub first_seq: u64,
+    /// UTC ns.
+    pub time: u64,
+    pub produced: u64,
+    pub delivered: u64,
+    pub lost: Vec<Loss>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loss {
+    pub stage: String,
+    pub reason: String,
+    pub count: u64,
+}
+
+/// Where on tiercel.raw a batch lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Origin {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// A rule that matched an event (schemas/alert.avsc).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alert {
+    pub id: String,
+    pub time: u64,
+    pub rule: String,
+    pub priority: String,
+    pub source: String,
+    pub hostname: String,
+    pub host_id: String,
+    pub boot_id: String,
+    pub seq: u64,
+    pub message: String,
+    pub tags: Vec<String>,
+    pub output_fields: Vec<(String, OutputValue)>,
+    pub rules_version: String,
+    pub rule_sha256: String,
+    pub origin: Origin,
+}
+
+/// A value in an alert's output_fields, as it becomes JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutputValue {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(String),
+    List(Vec<String>),
+}

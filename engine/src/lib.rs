@@ -1,0 +1,12 @@
+//! The per-event hot path of Tiercel: whole batches in, whole batches out.
+//!
+//! A library without opinions: no Kafka, no files of its own, no clocks, no threads, no configuration.
+
+pub mod event;
+pub mod facts;
+pub mod generated;
+pub mod table;
+pub mod value;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,1 @@
+"""The contracts: tables of events and fields, Avro schemas, topics, and the tables in ClickHouse."""
