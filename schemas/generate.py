@@ -52,7 +52,16 @@ def param_type(name: str) -> str:
 def print_format(row: Row) -> str:
     """The print format of a parameter, field or dyn type; numbers are decimal unless the table says otherwise."""
     text = row.get("format")
-    numeric = row["type"] not in ("charbuf", "bytebuf", "fspath", "fsrelpath", "sockaddr", "socktuple", "fdlist", "bool")
+    numeric = row["type"] not in (
+        "charbuf",
+        "bytebuf",
+        "fspath",
+        "fsrelpath",
+        "sockaddr",
+        "socktuple",
+        "fdlist",
+        "bool",
+    )
     return {
         None: "Dec" if numeric else "Na",
         "na": "Na",
@@ -70,7 +79,10 @@ def events_rs() -> str:
     events, flags = table("events"), table("flags")
     flag_names = list(flags)
     dyn_names = [d["name"] for d in events["dyn"]]
-    out = [banner("//", "events"), "use crate::table::{Category, DynType, EventInfo, ParamInfo, ParamType, PrintFormat, Source};\n"]
+    out = [
+        banner("//", "events"),
+        "use crate::table::{Category, DynType, EventInfo, ParamInfo, ParamType, PrintFormat, Source};\n",
+    ]
     out.append("/// An event type; the discriminant is its row in [`EVENTS`].")
     out.append("#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\n#[repr(u16)]\npub enum EventKind {")
     out += [f"    {camel(e['name'])} = {i}," for i, e in enumerate(events["event"])]
@@ -111,7 +123,10 @@ def events_rs() -> str:
 def flags_rs() -> str:
     """engine: names of flags, by table in the order of flags.toml."""
     flags = table("flags")
-    out = [banner("//", "flags"), "/// Names and values of one table, in the order of rendering.\npub type FlagTable = &'static [(&'static str, u32)];\n"]
+    out = [
+        banner("//", "flags"),
+        "/// Names and values of one table, in the order of rendering.\npub type FlagTable = &'static [(&'static str, u32)];\n",
+    ]
     out.append(f"pub static FLAG_TABLES: [FlagTable; {len(flags)}] = [")
     for name, rows in flags.items():
         out.append(f"    // {name}\n    &[" + ", ".join(f"({rust_str(k)}, {v})" for k, v in rows.items()) + "],")
@@ -135,7 +150,9 @@ def syscalls_rs() -> str:
     names = {s["ppm_sc"]: s["name"] for s in calls["syscall"]} | {v: k for k, v in calls["other"].items()}
     top = max(names) + 1
     out.append("/// Name of a capture id (ppm_sc), empty where there is none.")
-    out.append(f"pub static PPM_SC_NAMES: [&str; {top}] = [" + ", ".join(rust_str(names.get(i, "")) for i in range(top)) + "];")
+    out.append(
+        f"pub static PPM_SC_NAMES: [&str; {top}] = [" + ", ".join(rust_str(names.get(i, "")) for i in range(top)) + "];"
+    )
     return "\n".join(out) + "\n"
 
 
@@ -167,7 +184,9 @@ def conversions_rs() -> str:
     for row in data["layout"]:
         params = ", ".join(param_type(p) for p in row["params"])
         marks = ", ".join(f"{k}: {str(bool(row.get(k))).lower()}" for k in ("large", "enter", "managed", "old"))
-        out.append(f"    Layout {{ code: {row['code']}, name: {rust_str(row['name'])}, {marks}, params: &[{params}] }},")
+        out.append(
+            f"    Layout {{ code: {row['code']}, name: {rust_str(row['name'])}, {marks}, params: &[{params}] }},"
+        )
     out.append("];\n\n/// Current events every length of which must have a conversion.")
     out.append(f"pub static MANAGED: [u16; {len(data['managed']['codes'])}] = {data['managed']['codes']};\n")
     out.append(f"pub static UNUSED: [u16; {len(data['managed']['unused'])}] = {data['managed']['unused']};\n")
@@ -214,21 +233,24 @@ def tables_py() -> str:
     events, flags, calls, fields = table("events"), table("flags"), table("syscalls"), table("fields")
     out = [banner("#", "events", "fields", "flags", "syscalls")]
     out.append('"""The tables as plain tuples; use them through tiercel.schemas.tables."""\n')
-    out.append("# (code, name, category, source, flags, fd parameter, ((name, type, format, flag table, dyn table, dirfd), …))")
+    out.append(
+        "# (code, name, category, source, flags, fd parameter, ((name, type, format, flag table, dyn table, dirfd), …))"
+    )
     out.append("EVENTS = (")
     for e in events["event"]:
         params = tuple(
-            (p["name"], p["type"], p.get("format"), p.get("flags"), p.get("dyn"), p.get("dirfd")) for p in e.get("params", [])
+            (p["name"], p["type"], p.get("format"), p.get("flags"), p.get("dyn"), p.get("dirfd"))
+            for p in e.get("params", [])
         )
         row = (e["code"], e["name"], e["category"], e["source"], tuple(e.get("flags", ())), e.get("fd"), params)
         out.append(f"    {row!r},")
     out.append(")\n\n# (name, type, scope, format, list, arg, arg syntax, flags, doc)\nFIELDS = (")
     for f in fields["field"]:
-        row = (
+        facts = (
             f["name"], f["type"], f["scope"], f.get("format"), f.get("list", False),
             f.get("arg", "none"), f.get("arg_syntax"), tuple(f.get("flags", ())), f["doc"],
         )  # fmt: skip
-        out.append(f"    {row!r},")
+        out.append(f"    {facts!r},")
     out.append(")\n\n# (number, name, capture id, event code, state, io)\nSYSCALLS = (")
     for s in calls["syscall"]:
         out.append(f"    {(s['nr'], s['name'], s['ppm_sc'], s['event'], s.get('state', False), s.get('io', False))!r},")
@@ -254,7 +276,10 @@ def events_md() -> str:
 
 def fields_md() -> str:
     """docs: the field table."""
-    out = [banner("<!--", "fields").rstrip() + " -->\n\n# Fields\n\n| field | type | scope | what it is |\n| --- | --- | --- | --- |"]
+    out = [
+        banner("<!--", "fields").rstrip()
+        + " -->\n\n# Fields\n\n| field | type | scope | what it is |\n| --- | --- | --- | --- |"
+    ]
     for f in table("fields")["field"]:
         name = f["name"] + f.get("arg_syntax", "")
         out.append(f"| `{cell(name)}` | {f['type']} | {f['scope']} | {cell(f['doc'])} |")

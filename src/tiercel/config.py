@@ -1,0 +1,269 @@
+"""The one configuration: defaults, then a YAML file, then the environment (TIERCEL_<GROUP>_<KEY>), then flags.
+
+Commands call `load`; stages take a group (`settings.kafka`) or plain arguments and never read the environment.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from tiercel.errors import ConfigError
+
+PREFIX = "TIERCEL_"
+FILE_VARIABLE = "TIERCEL_CONFIG"
+
+
+def config_file() -> Path:
+    """Where the configuration file is looked for when nothing names one."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    own = home / "tiercel" / "tiercel.yaml"
+    system = Path("/etc/tiercel/tiercel.yaml")
+    return own if own.exists() and not system.exists() else system
+
+
+def state_dir() -> Path:
+    """/var/lib/tiercel for root, else $XDG_STATE_HOME/tiercel."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/tiercel")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tiercel"
+
+
+def runtime_dir() -> Path:
+    """/run/tiercel for root, else $XDG_RUNTIME_DIR/tiercel, else the state directory."""
+    if os.geteuid() == 0:
+        return Path("/run/tiercel")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "tiercel" if runtime else state_dir()
+
+
+def machine_id() -> str:
+    """The host's machine-id, or its name where it has none."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[list[str], BeforeValidator(_split)]
+
+
+class Group(BaseModel):
+    """A group of keys; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(Group):
+    """Who this host is."""
+
+    id: str = Field(default_factory=machine_id, description="Key of everything this host sends; default: machine-id.")
+    name: str = Field(default_factory=socket.gethostname, description="Name for display; default: the host name.")
+
+
+class Kafka(Group):
+    """How to reach the brokers."""
+
+    brokers: str = Field("localhost:9092", description="Bootstrap brokers, host:port, comma separated.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="As Kafka's security.protocol."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="As Kafka's sasl.mechanism."
+    )
+    sasl_username: str = Field("", description="As Kafka's sasl.username.")
+    sasl_password: SecretStr = Field(SecretStr(""), description="As Kafka's sasl.password; best set by environment.")
+    ssl_ca_location: str = Field("", description="File of the certificate authority; empty: the system's.")
+    ssl_certificate_location: str = Field("", description="File of the client's certificate.")
+    ssl_key_location: str = Field("", description="File of the client's private key.")
+    schema_registry: str = Field(
+        "", description="URL of a schema registry; empty: messages carry Avro fingerprints, schemas travel on a topic."
+    )
+    partitions: int = Field(
+        12, ge=1, description="Partitions of topics that tiercel makes; fixed from then on: a host stays on its own."
+    )
+    replication: int = Field(1, ge=1, description="Replicas of topics that tiercel makes.")
+
+    def client(self) -> dict[str, str | int]:
+        """The same as settings of librdkafka, without those left empty."""
+        settings = {
+            "bootstrap.servers": self.brokers,
+            "security.protocol": self.security_protocol,
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
+        if self.security_protocol.startswith("SASL"):
+            settings |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.sasl_username,
+                "sasl.password": self.sasl_password.get_secret_value(),
+            }
+        return {key: value for key, value in settings.items() if value}
+
+
+class Collector(Group):
+    """What is drained from the kernel, and how it is cut into messages."""
+
+    linger_ms: int = Field(100, ge=1, le=60_000, description="Longest time an event waits for its batch to fill.")
+    batch_events: int = Field(1000, ge=1, le=100_000, description="Most events of a batch.")
+    batch_bytes: int = Field(512 * 1024, ge=16 * 1024, description="Most bytes of a batch, before compression.")
+    ring_bytes: int = Field(
+        8 * 1024 * 1024, ge=64 * 1024, description="Size of each CPU's ring buffer; a power of two."
+    )
+    wanted: Words = Field([], description="Names of the events to trace; empty: all that tiercel knows.")
+
+
+class Worker(Group):
+    """How raw events are enriched and matched."""
+
+    rules: Words = Field([], description="Rule files or directories; empty: the rules that come with tiercel.")
+    matching: Literal["first", "all"] = Field(
+        "first", description="Whether only the first rule that matches an event fires, or every one."
+    )
+    max_threads: int = Field(262_144, ge=1024, description="Most threads remembered for a host.")
+    max_fds: int = Field(4096, ge=64, description="Most descriptors remembered for a process.")
+
+
+class Store(Group):
+    """Where events and alerts are kept."""
+
+    dsn: str = Field(
+        default_factory=lambda: f"chdb://{state_dir() / 'store'}",
+        description="chdb:///directory, clickhouse://user:password@host:port/database or https://…; default: chDB.",
+    )
+
+
+class Api(Group):
+    """The API of the process that holds the store."""
+
+    socket: Path = Field(
+        default_factory=lambda: runtime_dir() / "api.sock", description="Path of its Unix socket (mode 0600)."
+    )
+
+
+class Log(Group):
+    """What tiercel says about itself, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least urgent level shown.")
+    format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
+
+
+class Settings(BaseSettings):
+    """All groups. Build it with `load`, which turns every fault into one ConfigError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, enable_decoding=False, extra="forbid"
+    )
+
+    host: Host = Field(default_factory=Host)
+    kafka: Kafka = Field(default_factory=Kafka)
+    collector: Collector = Field(default_factory=Collector)
+    worker: Worker = Field(default_factory=Worker)
+    store: Store = Field(default_factory=Store)
+    api: Api = Field(default_factory=Api)
+    log: Log = Field(default_factory=Log)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file; the file's content comes through `_File`."""
+        return init_settings, _Environment(settings_cls), _File(settings_cls)
+
+
+class _Environment(EnvSettingsSource):
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        # TIERCEL_KAFKA__BROKERS, the spelling of other pydantic programs, means TIERCEL_KAFKA_BROKERS.
+        return {key.replace("__", "_").lower(): value for key, value in os.environ.items() if key.startswith(PREFIX)}
+
+
+class _File(PydanticBaseSettingsSource):
+    content: Mapping[str, Any] = {}
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.content.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.content)
+
+
+def keys() -> dict[str, dict[str, str]]:
+    """Group → key → what it means: the reference that `tiercel doctor --config` and the documentation render."""
+    groups = ((name, field.annotation) for name, field in Settings.model_fields.items())
+    return {
+        name: {key: field.description or "" for key, field in group.model_fields.items()}
+        for name, group in groups
+        if isinstance(group, type) and issubclass(group, Group)
+    }
+
+
+def load(file: Path | None = None, **flags: Mapping[str, Any]) -> Settings:
+    """Read the configuration; `flags` are groups of values that win over all else, None meaning "not given"."""
+    named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    path = named or config_file()
+    content = _read(path, required=named is not None)
+    for variable in os.environ:
+        group = variable.removeprefix(PREFIX).replace("__", "_").partition("_")[0].lower()
+        if variable.startswith(PREFIX) and variable != FILE_VARIABLE and group not in Settings.model_fields:
+            raise ConfigError(f"{variable}: no such setting (groups: {', '.join(Settings.model_fields)})")
+    given = {group: {k: v for k, v in values.items() if v is not None} for group, values in flags.items()}
+    _File.content = content
+    try:
+        return Settings(**{group: values for group, values in given.items() if values})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, path, content, given)) from None
+    finally:
+        _File.content = {}
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(group, dict) for group in content.values()):
+        raise ConfigError(f"{path}: must hold groups of keys, such as `kafka:` with `brokers:` below it")
+    return content
+
+
+def _sentence(error: ValidationError, path: Path, content: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The first fault as one line: where the value came from, the key, what is wrong with it."""
+    fault = error.errors()[0]
+    group, key = str(fault["loc"][0]), str(fault["loc"][1]) if len(fault["loc"]) > 1 else ""
+    variable = f"{PREFIX}{group}_{key}".upper()
+    doubled = f"{PREFIX}{group}__{key}".upper()
+    if key in given.get(group, {}):
+        place = "command line: "
+    elif variable in os.environ or doubled in os.environ:
+        place = f"environment {variable if variable in os.environ else doubled}: "
+    else:
+        place = f"{path}: " if group in content else ""
+    name = f"{group}.{key}" if key else group
+    if fault["type"] == "extra_forbidden":
+        return f"{place}{name}: no such key (known: {', '.join(keys().get(group, {}) if key else keys())})"
+    return f"{place}{name}: {fault['msg']}"
