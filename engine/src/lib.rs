@@ -2,9 +2,12 @@
 //!
 //! A library without opinions: no Kafka, no files of its own, no clocks, no threads, no configuration.
 
+pub mod address;
 pub mod event;
 pub mod facts;
 pub mod generated;
+pub mod names;
+pub mod render;
 pub mod table;
 pub mod value;
 

@@ -433,17 +433,6 @@ static PTRACE_DYNAMIC_PARAM: [DynType; 2] = [
     },
 ];
 
-static BPF_DYNAMIC_PARAM: [DynType; 2] = [
-    DynType {
-        kind: ParamType::Fd,
-        format: PrintFormat::Dec,
-    },
-    DynType {
-        kind: ParamType::Errno,
-        format: PrintFormat::Dec,
-    },
-];
-
 static KEYCTL_DYNAMIC_PARAM: [DynType; 2] = [
     DynType {
         kind: ParamType::Int64,
