@@ -1,0 +1,57 @@
+# The commands of a developer and of CI. What a target needs is set up first, by stamps in .setup/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test check generate probe engine clean
+export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
+
+BIN := .venv/bin
+ENGINE := engine/Cargo.toml engine/Cargo.lock $(shell find engine/src -name '*.rs')
+PROBE := $(shell find probe -name '*.c' -o -name '*.h' -o -name Makefile)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .setup/engine ## Install what is missing, build the probe and the engine; leaves .venv/bin/tiercel
+	@echo "Ready: $(BIN)/tiercel"
+
+.setup/packages: scripts/packages.txt
+	@scripts/setup.sh packages
+.setup/venv: pyproject.toml .setup/packages
+	@scripts/setup.sh venv
+.setup/probe: $(PROBE) .setup/packages
+	@scripts/setup.sh probe
+.setup/engine: $(ENGINE) .setup/venv .setup/probe
+	@scripts/setup.sh engine
+
+run: .setup/engine ## Watch this host: `tiercel up` (as root; ARGS="…" for its options)
+	@$(BIN)/tiercel up $(ARGS)
+
+test: .setup/engine ## Run all tests; skips are listed with their reasons (ARGS="…" for pytest)
+	cargo test --manifest-path engine/Cargo.toml --no-default-features --quiet
+	$(BIN)/pytest $(ARGS)
+
+check: .setup/engine ## Format, lint and type-check everything; generated files must be current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest tiercel._engine
+	$(BIN)/lint-imports
+	$(BIN)/python schemas/generate.py --check
+	cargo fmt --manifest-path engine/Cargo.toml --check
+	cargo clippy --manifest-path engine/Cargo.toml --quiet --no-default-features --all-targets -- -D warnings
+	cargo clippy --manifest-path engine/Cargo.toml --quiet --all-targets -- -D warnings
+	clang-format --dry-run -Werror $(filter-out probe/lib/events.h,$(filter %.c %.h,$(PROBE))) /dev/null
+
+generate: .setup/venv ## Render what follows from the tables in schemas/
+	$(BIN)/python schemas/generate.py
+
+probe: .setup/packages ## Compile the probe
+	@scripts/setup.sh probe
+
+engine: .setup/venv .setup/probe ## Build the engine in release mode
+	@scripts/setup.sh engine
+
+clean: ## Remove what was built, the virtual environment too
+	rm -rf .venv .setup dist engine/target .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name '*.bpf.o' -o -name '_engine*.so' | xargs -r rm -f
