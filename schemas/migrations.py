@@ -1,4 +1,4 @@
-"""Brings a ClickHouse database, server or chDB, to the tables of schemas/clickhouse/*.sql; called by whoever opens a store to write."""
+"""Brings a ClickHouse database, server or chDB, to the tables of schemas/clickhouse/*.sql."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,10 @@ def migrations() -> list[Migration]:
 
 
 def apply(client: Client) -> list[str]:
-    """Apply what is missing and return the names; a migration that broke off is begun again, so each of its statements is idempotent."""
+    """Apply what is missing and return the names.
+
+    A migration that broke off is begun again, so each of its statements is idempotent.
+    """
     client.command(_TABLE)
     rows = client.query("SELECT number, any(name), any(sha256) FROM migrations GROUP BY number").result_rows
     known = {int(number): (name, sha256) for number, name, sha256 in rows}

@@ -1,4 +1,4 @@
-"""The event and field tables as typed rows, for whoever reads them in Python: the rule checker, the SQL compiler, the CLI."""
+"""The event and field tables as typed rows: for the rule checker, the SQL compiler and the command line."""
 
 from functools import cache
 from typing import NamedTuple
@@ -46,7 +46,10 @@ class Field(NamedTuple):
 @cache
 def events() -> tuple[Event, ...]:
     """Every event, in table order (by code)."""
-    return tuple(Event(*row[:6], tuple(Param(*param) for param in row[6])) for row in generated.EVENTS)
+    return tuple(
+        Event(code, name, category, source, flags, fd, tuple(Param(*param) for param in params))
+        for code, name, category, source, flags, fd, params in generated.EVENTS
+    )
 
 
 @cache

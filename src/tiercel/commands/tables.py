@@ -1,9 +1,12 @@
 """`tiercel fields` and `tiercel events`: the two tables, as the engine knows them."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tiercel.schemas.tables import Field
 
 Prefix = Annotated[str, typer.Argument(help="Only names that begin so, such as proc. or fd.", metavar="[PREFIX]")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -36,7 +39,7 @@ def fields(prefix: Prefix = "", *, as_json: Json = False) -> None:
     Console().print(table)
 
 
-def _argument(field: "tables.Field") -> str:
+def _argument(field: "Field") -> str:
     return "" if field.arg == "none" else rf" \{field.arg_syntax}" if field.arg_syntax else ""
 
 
