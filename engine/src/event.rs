@@ -61,7 +61,14 @@ impl Batch {
     }
 
     /// Append an event; `params` are its encoded parameters in order, an empty slice being "no value".
-    pub fn push<'p>(&mut self, ts: u64, tid: i64, cpu: u16, kind: EventKind, params: impl IntoIterator<Item = &'p [u8]>) {
+    pub fn push<'p>(
+        &mut self,
+        ts: u64,
+        tid: i64,
+        cpu: u16,
+        kind: EventKind,
+        params: impl IntoIterator<Item = &'p [u8]>,
+    ) {
         let first_param = self.ends.len() as u32;
         let start = self.data.len() as u32;
         for param in params {
@@ -69,7 +76,15 @@ impl Batch {
             self.ends.push(self.data.len() as u32);
         }
         let params = (self.ends.len() as u32 - first_param) as u16;
-        self.headers.push(Header { ts, tid, kind, cpu, first_param, params, start });
+        self.headers.push(Header {
+            ts,
+            tid,
+            kind,
+            cpu,
+            first_param,
+            params,
+            start,
+        });
     }
 
     /// Append an event whose parameters are already back to back in `data` with these lengths.
@@ -93,13 +108,54 @@ impl Batch {
         debug_assert!((end - start) as usize <= data.len());
         self.data.extend_from_slice(&data[..(end - start) as usize]);
         let params = (self.ends.len() as u32 - first_param) as u16;
-        self.headers.push(Header { ts, tid, kind, cpu, first_param, params, start });
+        self.headers.push(Header {
+            ts,
+            tid,
+            kind,
+            cpu,
+            first_param,
+            params,
+            start,
+        });
+    }
+
+    /// Append events of another batch.
+    pub fn extend(&mut self, other: &Batch, range: std::ops::Range<usize>) {
+        let (Some(first), Some(last)) = (
+            other.headers[range.clone()].first(),
+            other.headers[range.clone()].last(),
+        ) else {
+            return;
+        };
+        let (param, start) = (first.first_param, first.start);
+        let last_param = last.first_param + u32::from(last.params);
+        let end = if last.params == 0 {
+            last.start
+        } else {
+            other.ends[last_param as usize - 1]
+        };
+        let (to_param, to_start) = (self.ends.len() as u32, self.data.len() as u32);
+        self.data.extend_from_slice(&other.data[start as usize..end as usize]);
+        self.ends.extend(
+            other.ends[param as usize..last_param as usize]
+                .iter()
+                .map(|end| end - start + to_start),
+        );
+        self.headers.extend(other.headers[range].iter().map(|header| Header {
+            first_param: header.first_param - param + to_param,
+            start: header.start - start + to_start,
+            ..*header
+        }));
     }
 
     pub fn get(&self, index: usize) -> Event<'_> {
         let header = &self.headers[index];
         let first = header.first_param as usize;
-        Event { header, ends: &self.ends[first..first + usize::from(header.params)], data: &self.data }
+        Event {
+            header,
+            ends: &self.ends[first..first + usize::from(header.params)],
+            data: &self.data,
+        }
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Event<'_>> {
@@ -131,7 +187,11 @@ impl<'a> Event<'a> {
     /// Encoded bytes of a parameter; `None` if the event carries fewer, empty if it has no value.
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
         let end = *self.ends.get(index)? as usize;
-        let start = if index == 0 { self.header.start } else { self.ends[index - 1] } as usize;
+        let start = if index == 0 {
+            self.header.start
+        } else {
+            self.ends[index - 1]
+        } as usize;
         Some(&self.data[start..end])
     }
 
@@ -184,14 +244,59 @@ mod tests {
     #[test]
     fn parameters_come_back_as_pushed() {
         let mut batch = Batch::new();
-        batch.push(7, 42, 1, EventKind::Close, [&(-9i64).to_le_bytes()[..], &3i64.to_le_bytes()[..]]);
+        batch.push(
+            7,
+            42,
+            1,
+            EventKind::Close,
+            [&(-9i64).to_le_bytes()[..], &3i64.to_le_bytes()[..]],
+        );
         batch.push(8, 43, 0, EventKind::Chdir, [&0i64.to_le_bytes()[..], b"/tmp\0"]);
         assert_eq!(batch.len(), 2);
         let close = batch.get(0);
-        assert_eq!((close.ts(), close.tid(), close.cpu(), close.result()), (7, 42, 1, Some(-9)));
+        assert_eq!(
+            (close.ts(), close.tid(), close.cpu(), close.result()),
+            (7, 42, 1, Some(-9))
+        );
         assert_eq!(close.int(1), Some(3));
         assert_eq!(close.param(2), None);
         assert_eq!(batch.get(1).text(1), Some(&b"/tmp"[..]));
+    }
+
+    #[test]
+    fn a_range_of_another_batch_keeps_its_parameters() {
+        let mut other = Batch::new();
+        for ts in 0..5u64 {
+            other.push(
+                ts,
+                1,
+                0,
+                EventKind::Chdir,
+                [&[ts as u8; 8][..], &b"/a\0"[..(ts as usize).min(3)]],
+            );
+            other.push(ts, 2, 0, EventKind::Syscall, []);
+        }
+        let mut batch = Batch::new();
+        batch.push(9, 9, 0, EventKind::Close, [&b"12345678"[..]]);
+        for range in [3..7, 10..10, 8..10, 0..1] {
+            batch.extend(&other, range);
+        }
+        let seen: Vec<_> = batch
+            .iter()
+            .map(|e| (e.ts(), e.param(0).map(|p| p[0]), e.param(1).map(<[u8]>::len)))
+            .collect();
+        let (close, none) = ((9, Some(b'1'), None), (1, None, None));
+        let expected = [
+            close,
+            none,
+            (2, Some(2), Some(2)),
+            (2, None, None),
+            (3, Some(3), Some(3)),
+            (4, Some(4), Some(3)),
+            (4, None, None),
+            (0, Some(0), Some(0)),
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]

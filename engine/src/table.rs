@@ -58,6 +58,49 @@ pub enum ParamType {
     Pid32,
 }
 
+/// How the bytes of a parameter are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Little-endian, `width` bytes.
+    Int {
+        width: usize,
+        signed: bool,
+    },
+    /// Bytes and a terminating NUL.
+    Text,
+    Bytes,
+    Sockaddr,
+    Socktuple,
+    Fdlist,
+    Dyn,
+}
+
+impl ParamType {
+    pub const fn coding(self) -> Coding {
+        use ParamType::*;
+        const fn int(width: usize, signed: bool) -> Coding {
+            Coding::Int { width, signed }
+        }
+        match self {
+            Int8 => int(1, true),
+            Int16 => int(2, true),
+            Int32 | Fd32 | Pid32 => int(4, true),
+            Int64 | Errno | Fd | Pid => int(8, true),
+            Uint8 | Flags8 | Enumflags8 | Sigtype | L4proto | Sockfamily => int(1, false),
+            Uint16 | Flags16 | Enumflags16 | Syscallid | Port => int(2, false),
+            Uint32 | Flags32 | Enumflags32 | Uid | Gid | Mode | Sigset | Bool => int(4, false),
+            Uint64 | Reltime | Abstime => int(8, false),
+            Charbuf | Fspath | Fsrelpath => Coding::Text,
+            Sockaddr => Coding::Sockaddr,
+            Socktuple => Coding::Socktuple,
+            Fdlist => Coding::Fdlist,
+            Dyn => Coding::Dyn,
+            Bytebuf | Double | Charbufarray | CharbufPairArray | Ipv4addr | Ipv6addr | Ipv4net | Ipv6net | Ipaddr
+            | Ipnet => Coding::Bytes,
+        }
+    }
+}
+
 /// How a number prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrintFormat {
@@ -149,6 +192,11 @@ impl EventKind {
     pub fn from_code(code: u16) -> Option<EventKind> {
         let row = *ROW_BY_CODE.get(usize::from(code))?;
         KINDS.get(usize::from(row)).copied()
+    }
+
+    /// The kind with this name, if the table has it.
+    pub fn from_name(name: &str) -> Option<EventKind> {
+        EVENTS.iter().position(|event| event.name == name).map(|row| KINDS[row])
     }
 
     pub fn info(self) -> &'static EventInfo {

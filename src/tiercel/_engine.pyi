@@ -1,9 +1,64 @@
 """The engine: the per-event hot path, in Rust. Whole batches in, whole batches out; the GIL is released meanwhile."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
 __all__: list[str]
+
+@final
+class Batch:
+    """Events of one host in order, from a source or built by hand."""
+
+    def __new__(cls) -> Batch: ...
+    def __len__(self) -> int: ...
+    @property
+    def first_time(self) -> int:
+        """UTC ns of the first event; 0 if there is none."""
+
+    @property
+    def last_time(self) -> int:
+        """UTC ns of the last event; 0 if there is none."""
+
+    @property
+    def kernel_events(self) -> int:
+        """How many events the kernel produced: those that are not what a host tells about itself."""
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of parameters held."""
+
+    def append(self, name: str, *, time: int, tid: int, cpu: int = 0, params: Sequence[Any]) -> None:
+        """Append an event; None is no value.
+
+        An address is (family, ip, port), (1, path) or (family,); a tuple (family, sip, sport, dip, dport),
+        (1, source, destination, path) or (family,); a descriptor list [(fd, events), …]; a dynamic value (row of its
+        list of types, value); arguments and environments a list of texts. Bytes are taken as they are, but for text.
+        """
+
+    def extend(self, other: Batch, start: int = 0, stop: int | None = None) -> None:
+        """Append events of another batch."""
+
+    def clear(self) -> None:
+        """Forget all events, keep the memory."""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """`name`, `time`, `tid`, `cpu` and `params` of each event: for tests and tools, never the hot path."""
+
+def decode_raw(body: bytes) -> tuple[dict[str, Any], Batch]:
+    """Header and events of a RawBatch; ValueError if the body is none."""
+
+def encode_raw(batch: Batch, start: int, stop: int, header: dict[str, Any]) -> bytes:
+    """The Avro body of a RawBatch of events `start..stop`.
+
+    `header` has host_id, host, boot_id, run, first_seq, produced, delivered, lost [(stage, reason, count)] and
+    optionally time (else that of the first event).
+    """
 
 def event_table() -> list[tuple[int, str, list[str]]]:
     """`(code, name, parameter names)` of every event, in table order."""
 
 def field_table() -> list[str]:
     """Names of the fields, in table order."""
+
+def header_of(body: bytes, kind: Literal["raw", "enriched"] = "raw") -> dict[str, Any]:
+    """The leading fields of a body, events not looked at; an enriched one also has `count`."""

@@ -2,10 +2,17 @@
 
 use pyo3::prelude::*;
 
+mod avro;
+mod batch;
+mod params;
 mod tables;
 
 #[pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::avro::{decode_raw, encode_raw, header_of};
+    #[pymodule_export]
+    use super::batch::PyBatch;
     #[pymodule_export]
     use super::tables::{event_table, field_table};
 }

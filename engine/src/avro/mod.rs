@@ -1,0 +1,12 @@
+//! Avro bodies of the three schemas in schemas/*.avsc, written and read by hand: bytes in, batches out, and back.
+//! Framing (fingerprint or registry id) is Python's, in schemas/avro.py.
+
+#[cfg(test)]
+mod arbitrary;
+mod header;
+mod params;
+pub mod raw;
+pub mod wire;
+
+pub use header::{Kind, header_of};
+pub use wire::Error;
