@@ -170,7 +170,9 @@ def fields_rs() -> str:
         out.append(
             f"    FieldInfo {{ name: {rust_str(f['name'])}, kind: {param_type(f['type'])}, scope: Scope::{camel(f['scope'])}, "
             f"format: PrintFormat::{print_format(f)}, list: {str(f.get('list', False)).lower()}, "
-            f"arg: ArgRule::{camel(f.get('arg', 'none'))} }},"
+            f"arg: ArgRule::{camel(f.get('arg', 'none'))}, arg_syntax: {rust_str(f.get('arg_syntax', ''))}, "
+            f"filter_only: {str('filter_only' in f.get('flags', [])).lower()}, "
+            f"no_transformer: {str('no_transformer' in f.get('flags', [])).lower()} }},"
         )
     return "\n".join([*out, "];"]) + "\n"
 

@@ -240,6 +240,11 @@ pub struct FieldInfo {
     pub format: PrintFormat,
     pub list: bool,
     pub arg: ArgRule,
+    /// `[n]`, `[NAME]`, `.name`, `[index] or .name`, …; empty without argument.
+    pub arg_syntax: &'static str,
+    /// Not allowed in outputs.
+    pub filter_only: bool,
+    pub no_transformer: bool,
 }
 
 impl Field {
