@@ -213,14 +213,26 @@ def fill_rs(item: str) -> str:
     return f"Fill::{camel(kind)} {{ param: {index}, or_empty: {str(option == 'empty').lower()} }}"
 
 
+# Bytes of the parameter types that are no strings, buffers, addresses or the like.
+FIXED_WIDTHS = (
+    dict.fromkeys(("int8", "uint8", "flags8", "enumflags8", "sigtype", "l4proto", "sockfamily"), 1)
+    | dict.fromkeys(("int16", "uint16", "flags16", "enumflags16", "syscallid", "port"), 2)
+    | dict.fromkeys(("int32", "uint32", "flags32", "enumflags32", "uid", "gid", "mode", "sigset", "fd32", "pid32"), 4)
+    | dict.fromkeys(("int64", "uint64", "errno", "fd", "pid", "reltime", "abstime"), 8)
+)
+
+
 def events_h() -> str:
-    """probe: event codes and parameter counts, flag values, and the event of each system call."""
+    """probe: event codes and parameter counts, sizes of those of fixed size, flag values, and the event of each system call."""
     events, flags, calls = table("events"), table("flags"), table("syscalls")
     out = [banner("//", "events", "flags", "syscalls"), "#pragma once\n"]
     for e in events["event"]:
         name = e["name"].upper()
         out.append(f"#define EVENT_{name} {e['code']}")
         out.append(f"#define EVENT_{name}_PARAMS {len(e.get('params', []))}")
+        widths = [FIXED_WIDTHS.get(p["type"]) for p in e.get("params", [])]
+        if None not in widths:  # the probe reserves such an event in the ring and writes it in place
+            out.append(f"#define EVENT_{name}_BYTES {sum(w for w in widths if w)}")
     out.append("")
     for name, rows in flags.items():
         out += [f"#define {name.upper()}__{k} {v}u" for k, v in rows.items()]

@@ -1,0 +1,88 @@
+// The maps shared by all programs, and what core.py writes into them.
+
+#pragma once
+
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#define SYSCALLS_MAX 512
+#define EXCLUDED_MAX 8
+#define PARTS_MAX 64
+#define SCRATCH_BYTES (32768 + 8192)
+
+// One ring a CPU; core.py makes them in the size asked for.
+struct ring {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __array(values, struct ring);
+} rings_map SEC(".maps");
+
+// produced = delivered + ring_full + no_ring + no_scratch. The rest tells of events that are not produced (excluded,
+// compat) or that lack a parameter (page_fault).
+struct counters {
+    u64 produced;
+    u64 ring_full;
+    u64 no_ring;
+    u64 no_scratch;
+    u64 excluded;
+    u64 compat;
+    u64 page_fault;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct counters);
+} counters_map SEC(".maps");
+
+// Where a CPU puts a record of variable size together. Programs on sys_exit and sched_* run without preemption and
+// never inside each other, so one a CPU is enough. Records end below 32 KiB; the rest catches the longest last string.
+struct scratch {
+    // Where a walk up a chain of parents starts, and what it has found. In memory, so that the verifier sees unknown
+    // numbers: it checks the walk once, not for every way of coming to it.
+    u64 mount, node, root;
+    u64 count;
+    u64 parts[PARTS_MAX];
+    u8 data[SCRATCH_BYTES];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct scratch);
+} scratch_map SEC(".maps");
+
+// Program of a system call, by number; the generic event where there is none.
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, SYSCALLS_MAX);
+    __uint(key_size, sizeof(u32));
+    __uint(value_size, sizeof(u32));
+} programs_map SEC(".maps");
+
+// What may change while the probe runs.
+struct switches {
+    u64 wanted[SYSCALLS_MAX / 64];
+    u32 excluded[EXCLUDED_MAX];
+    u32 wanted_procexit;
+};
+
+volatile struct switches switches SEC(".data.switches") = {};
+
+// System calls that the registered thread groups (the collector itself) make to deliver events.
+const volatile u64 targ_data_path[SYSCALLS_MAX / 64] = {};
+// Capture id (ppm_sc) of a system call.
+const volatile u16 targ_capture_id[SYSCALLS_MAX] = {};
+
+static __always_inline bool syscall__wanted(u32 nr) {
+    return nr < SYSCALLS_MAX && switches.wanted[nr / 64 & 7] >> (nr & 63) & 1;
+}

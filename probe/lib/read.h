@@ -1,0 +1,58 @@
+// Reading memory: the kernel's by typed loads, the user's by the user-memory helpers. Nothing here knows an event.
+
+#pragma once
+
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+// What the running kernel offers; set before loading (core.py), so the verifier drops the branch not taken.
+const volatile bool targ_cast = true;          // bpf_rdonly_cast to a struct (6.2)
+const volatile bool targ_raw = true;           // bpf_rdonly_cast to raw bytes
+const volatile bool targ_probe_kernel = false; // bpf_probe_read_kernel, where lockdown allows it
+
+extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+
+// A pointer of unknown type as a typed one. Only loads through it are allowed; a bad address reads as zero.
+#define CAST(type, address) ((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
+
+// Member `field` of the `type` at `address`, an address that the verifier has no type for.
+#define READ(type, address, field)                                                                                     \
+    ({                                                                                                                 \
+        typeof(((type *)0)->field) __value = 0;                                                                        \
+        u64 __address = (u64)(address);                                                                                \
+        if (targ_cast)                                                                                                 \
+            __value = CAST(type, __address)->field;                                                                    \
+        else if (targ_probe_kernel)                                                                                    \
+            bpf_core_read(&__value, sizeof(__value), &((type *)__address)->field);                                     \
+        __value;                                                                                                       \
+    })
+
+// Forget what the compiler knows of a value, so that the bound check or mask before it survives optimisation.
+#define OPAQUE(value) asm volatile("" : "+r"(value))
+
+// Eight bytes of kernel memory; zero where there are none.
+static __always_inline u64 read__kernel_u64(u64 address) {
+    u64 value = 0;
+    if (targ_raw)
+        value = *(const u64 *)bpf_rdonly_cast((const void *)address, 0);
+    else if (targ_probe_kernel)
+        bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
+    return value;
+}
+
+// A pointer out of a table of pointers.
+static __always_inline u64 read__pointer(u64 table, u32 index) {
+    return (u64)READ(struct llist_node, table + 8ul * index, next);
+}
+
+// A value of user memory; zero where the page is away.
+#define READ_USER(type, address)                                                                                       \
+    ({                                                                                                                 \
+        type __user = {0};                                                                                             \
+        bpf_probe_read_user(&__user, sizeof(__user), (const void *)(address));                                         \
+        __user;                                                                                                        \
+    })

@@ -1,0 +1,205 @@
+// Building records and handing them to the collector. Two ways: an event of fixed size is reserved in the ring and
+// written in place; one of variable size is put together in this CPU's scratch memory and copied into the ring.
+
+#pragma once
+
+#include "extract.h"
+#include "maps.h"
+
+// Before every event in the ring; then u16 lengths[nparams], then the parameters back to back.
+struct record_header {
+    u64 ts;
+    u64 tid;
+    u32 len;
+    u16 code;
+    u16 nparams;
+    u32 cpu;
+    u32 flags;
+};
+
+_Static_assert(sizeof(struct record_header) == 32, "the engine's ring.rs reads this layout");
+_Static_assert(__builtin_offsetof(struct record_header, len) == 16, "");
+_Static_assert(__builtin_offsetof(struct record_header, code) == 20, "");
+_Static_assert(__builtin_offsetof(struct record_header, nparams) == 22, "");
+_Static_assert(__builtin_offsetof(struct record_header, cpu) == 24, "");
+
+#define STRING_MAX 4096
+#define POSITION_MASK 0x7fff
+
+// Counts the event as produced, before anything can go wrong with it.
+static __always_inline struct counters *counters__produce(void) {
+    u32 zero = 0;
+    struct counters *counters = bpf_map_lookup_elem(&counters_map, &zero);
+    if (counters)
+        counters->produced++;
+    return counters;
+}
+
+static __always_inline void header__write(struct record_header *header, u32 cpu, u32 len, u16 code, u16 nparams) {
+    header->ts = bpf_ktime_get_boot_ns();
+    header->tid = (u32)bpf_get_current_pid_tgid();
+    header->len = len;
+    header->code = code;
+    header->nparams = nparams;
+    header->cpu = cpu;
+    header->flags = 0;
+}
+
+// ---- events of fixed size ----
+
+struct fixed {
+    u8 *at;
+    u32 n;
+    u32 pos;
+};
+
+static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, const u16 nparams, const u32 bytes) {
+    const u32 len = sizeof(struct record_header) + 2 * nparams + bytes;
+    struct counters *counters = counters__produce();
+    u32 cpu = bpf_get_smp_processor_id();
+    if (!counters)
+        return false;
+    void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
+    if (!ring) {
+        counters->no_ring++;
+        return false;
+    }
+    f->at = bpf_ringbuf_reserve(ring, len, 0);
+    if (!f->at) {
+        counters->ring_full++;
+        return false;
+    }
+    header__write((struct record_header *)f->at, cpu, len, code, nparams);
+    f->n = 0;
+    f->pos = sizeof(struct record_header) + 2 * nparams;
+    return true;
+}
+
+#define FIXED_PUT(type, name)                                                                                          \
+    static __always_inline void fixed__##name(struct fixed *f, type value) {                                           \
+        *(u16 *)(f->at + sizeof(struct record_header) + 2 * f->n++) = sizeof(value);                                   \
+        *(type *)(f->at + f->pos) = value;                                                                             \
+        f->pos += sizeof(value);                                                                                       \
+    }
+FIXED_PUT(u8, u8)
+FIXED_PUT(u16, u16)
+FIXED_PUT(u32, u32)
+FIXED_PUT(s32, s32)
+FIXED_PUT(u64, u64)
+FIXED_PUT(s64, s64)
+
+// Submitted without a wake-up: the collector polls.
+static __always_inline int fixed__submit(struct fixed *f) {
+    bpf_ringbuf_submit(f->at, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+// Opens the record of a fixed-size event `f` (leaves the program if it cannot), sizes from the table.
+#define FIXED(f, NAME)                                                                                                 \
+    struct fixed f;                                                                                                    \
+    if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES))                                \
+        return 0
+
+// ---- events of variable size ----
+
+struct record {
+    struct scratch *s;
+    struct counters *counters;
+    u32 n;
+    u32 pos;
+    u32 cpu;
+    u16 code;
+    u16 nparams;
+};
+
+static __always_inline bool record__open(struct record *r, const u16 code, const u16 nparams) {
+    r->counters = counters__produce();
+    if (!r->counters)
+        return false;
+    u32 cpu = bpf_get_smp_processor_id(); // a variable of its own: a pointer into *r would keep all of it in memory
+    r->s = bpf_map_lookup_elem(&scratch_map, &cpu);
+    if (!r->s) {
+        r->counters->no_scratch++;
+        return false;
+    }
+    r->n = 0;
+    r->cpu = cpu;
+    r->pos = sizeof(struct record_header) + 2 * nparams;
+    r->code = code;
+    r->nparams = nparams;
+    return true;
+}
+
+#define RECORD(r, NAME)                                                                                                \
+    struct record r;                                                                                                   \
+    if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS))                                                        \
+        return 0
+
+static __always_inline u8 *record__here(struct record *r) {
+    u32 pos = r->pos & POSITION_MASK;
+    OPAQUE(pos);
+    pos &= POSITION_MASK;
+    return &r->s->data[pos];
+}
+
+// The next parameter has `len` bytes, which are already in place.
+static __always_inline void record__push(struct record *r, u32 len) {
+    *(u16 *)&r->s->data[sizeof(struct record_header) + 2 * r->n++] = len;
+    r->pos += len;
+}
+
+#define RECORD_PUT(type, name)                                                                                         \
+    static __always_inline void record__##name(struct record *r, type value) {                                         \
+        *(type *)record__here(r) = value;                                                                              \
+        record__push(r, sizeof(value));                                                                                \
+    }
+RECORD_PUT(u8, u8)
+RECORD_PUT(u16, u16)
+RECORD_PUT(u32, u32)
+RECORD_PUT(s32, s32)
+RECORD_PUT(u64, u64)
+RECORD_PUT(s64, s64)
+
+// A parameter without value.
+static __always_inline void record__none(struct record *r) {
+    record__push(r, 0);
+}
+
+// A string of user memory with its NUL; without value where the pointer is NULL or the page is away.
+static __always_inline void record__user_str(struct record *r, u64 address) {
+    long len = 0;
+    if (address) {
+        len = bpf_probe_read_user_str(record__here(r), STRING_MAX, (const void *)address);
+        if (len < 0) {
+            r->counters->page_fault++;
+            len = 0;
+        }
+    }
+    record__push(r, len);
+}
+
+// `len` bytes of user memory, at most `max` (a constant below 4096) of them.
+static __always_inline void record__user_bytes(struct record *r, u64 address, s64 len, const u32 max) {
+    u32 size = len < 0 ? 0 : len > max ? max : len;
+    OPAQUE(size);
+    size &= STRING_MAX - 1;
+    if (size && bpf_probe_read_user(record__here(r), size, (const void *)address)) {
+        r->counters->page_fault++;
+        size = 0;
+    }
+    record__push(r, size);
+}
+
+static __always_inline int record__submit(struct record *r) {
+    u32 len = r->pos & POSITION_MASK;
+    OPAQUE(len);
+    len &= POSITION_MASK;
+    u32 cpu = r->cpu;
+    header__write((struct record_header *)r->s->data, cpu, len, r->code, r->nparams);
+    void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
+    if (!ring)
+        r->counters->no_ring++;
+    else if (bpf_ringbuf_output(ring, r->s->data, len, BPF_RB_NO_WAKEUP))
+        r->counters->ring_full++;
+    return 0;
+}
