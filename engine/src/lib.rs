@@ -9,6 +9,7 @@ pub mod facts;
 pub mod generated;
 pub mod names;
 pub mod render;
+pub mod ring;
 pub mod table;
 pub mod value;
 

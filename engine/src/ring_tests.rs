@@ -60,8 +60,8 @@ fn times(batch: &Batch) -> Vec<u64> {
 #[test]
 fn records_of_all_rings_come_in_order_of_time_up_to_the_watermark() {
     let (mut a, mut b) = (Fake::new(), Fake::new());
-    [10, 30, 50].map(|ts| a.put(0, &close(ts, 1, 3)));
-    [20, 40, 60].map(|ts| b.put(0, &close(ts, 2, 4)));
+    [10, 30, 50].into_iter().for_each(|ts| a.put(0, &close(ts, 1, 3)));
+    [20, 40, 60].into_iter().for_each(|ts| b.put(0, &close(ts, 2, 4)));
     let mut rings = Rings::new(vec![a.ring(), b.ring()]);
     let mut batch = Batch::new();
     assert_eq!(rings.drain(&mut batch, 50, 1000, 100), 5);

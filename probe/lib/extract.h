@@ -89,7 +89,8 @@ static __always_inline struct file_facts fd__facts(struct task_struct *task, s64
 
 static __always_inline u64 inode__ctime(u64 inode) {
     if (bpf_core_field_exists(((struct inode *)0)->i_ctime_sec))
-        return READ(struct inode, inode, i_ctime_sec) * 1000000000ull + READ(struct inode, inode, i_ctime_nsec);
+        return READ(struct inode, inode, i_ctime_sec) * 1000000000ull +
+               (READ(struct inode, inode, i_ctime_nsec) & ~CTIME_QUERIED);
     if (bpf_core_field_exists(((struct inode___before_6_11 *)0)->__i_ctime))
         return READ(struct inode___before_6_11, inode, __i_ctime.tv_sec) * 1000000000ull +
                READ(struct inode___before_6_11, inode, __i_ctime.tv_nsec);
@@ -116,7 +117,8 @@ struct credentials {
 
 static __always_inline struct credentials task__credentials(struct task_struct *task) {
     const struct cred *cred = task->cred;
-    struct credentials out = {.euid = cred->euid.val, .egid = cred->egid.val, .fsuid = cred->fsuid.val, .fsgid = cred->fsgid.val};
+    struct credentials out = {
+        .euid = cred->euid.val, .egid = cred->egid.val, .fsuid = cred->fsuid.val, .fsgid = cred->fsgid.val};
     if (bpf_core_field_exists(((kernel_cap_t *)0)->val)) {
         out.inheritable = cred->cap_inheritable.val;
         out.permitted = cred->cap_permitted.val;
@@ -166,7 +168,8 @@ static __always_inline u32 task__tty(struct task_struct *task) {
     return dev__encode(((u32)driver->major << 20) + driver->minor_start + tty->index);
 }
 
-// Pages in memory of one kind (0 files, 1 anonymous, 2 swapped out, 3 shared), as far as the per-CPU counters are summed.
+// Pages in memory of one kind (0 files, 1 anonymous, 2 swapped out, 3 shared), as far as the per-CPU counters are
+// summed.
 #define RSS(mm, kind)                                                                                                  \
     ({                                                                                                                 \
         s64 __pages;                                                                                                   \
@@ -174,7 +177,7 @@ static __always_inline u32 task__tty(struct task_struct *task) {
             __pages = ((struct mm_struct___before_6_2 *)(mm))->rss_stat.count[kind].counter;                           \
         else                                                                                                           \
             __pages = (mm)->rss_stat[kind].count;                                                                      \
-        __pages > 0 ? (u32)__pages * PAGE_KIB : 0;                                                                     \
+        __pages > 0 ? (u32)__pages *PAGE_KIB : 0;                                                                      \
     })
 
 struct memory {

@@ -342,5 +342,7 @@ struct pipe_inode_info;
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+// Marks an inode whose change time was looked at since it changed (6.13).
+#define CTIME_QUERIED 0x80000000u
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000

@@ -68,10 +68,9 @@ static __always_inline void record__cwd(struct record *r, struct task_struct *ta
             (void *)read__pointer((u64)(set) + bpf_core_field_offset(struct css_set, subsys),                          \
                                   bpf_core_enum_value(enum cgroup_subsys_id, id));                                     \
         if (__state) {                                                                                                 \
-            __builtin_memcpy(&(r)->s->data[(at) & POSITION_MASK], name "=", sizeof(name));                             \
+            __builtin_memcpy(&(r)->s->data[(at)&POSITION_MASK], name "=", sizeof(name));                               \
             (at) += sizeof(name);                                                                                      \
-            (r)->s->node =                                                                                             \
-                (u64)READ(struct cgroup, READ(struct cgroup_subsys_state, __state, cgroup), kn);                       \
+            (r)->s->node = (u64)READ(struct cgroup, READ(struct cgroup_subsys_state, __state, cgroup), kn);            \
             (at) += scratch__cgroup((r)->s, at);                                                                       \
         }                                                                                                              \
     }

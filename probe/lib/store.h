@@ -98,7 +98,7 @@ static __always_inline int fixed__submit(struct fixed *f) {
 #define FIXED(f, NAME)                                                                                                 \
     struct fixed f;                                                                                                    \
     if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES))                                \
-        return 0
+    return 0
 
 // ---- events of variable size ----
 
@@ -133,7 +133,7 @@ static __always_inline bool record__open(struct record *r, const u16 code, const
 #define RECORD(r, NAME)                                                                                                \
     struct record r;                                                                                                   \
     if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS))                                                        \
-        return 0
+    return 0
 
 static __always_inline u8 *record__here(struct record *r) {
     u32 pos = r->pos & POSITION_MASK;

@@ -62,3 +62,17 @@ def field_table() -> list[str]:
 
 def header_of(body: bytes, kind: Literal["raw", "enriched"] = "raw") -> dict[str, Any]:
     """The leading fields of a body, events not looked at; an enriched one also has `count`."""
+
+@final
+class RingReader:
+    """The rings of the live probe, one a CPU, read as one stream in order of time."""
+
+    def __new__(cls, fds: list[int], ring_bytes: int) -> RingReader: ...
+    def drain(self, batch: Batch, *, until: int, clock_offset: int, limit: int) -> int:
+        """Append up to `limit` events no later than `until` (ns of CLOCK_BOOTTIME); `clock_offset` makes them UTC."""
+    @property
+    def bad_records(self) -> int:
+        """Records skipped because they contradict themselves or the table."""
+    def fill(self) -> list[int]:
+        """Bytes waiting in each ring."""
+    def close(self) -> None: ...

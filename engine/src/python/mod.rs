@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod avro;
 mod batch;
 mod params;
+mod ring;
 mod tables;
 
 #[pymodule]
@@ -13,6 +14,8 @@ mod _engine {
     use super::avro::{decode_raw, encode_raw, header_of};
     #[pymodule_export]
     use super::batch::PyBatch;
+    #[pymodule_export]
+    use super::ring::PyRingReader;
     #[pymodule_export]
     use super::tables::{event_table, field_table};
 }

@@ -1,0 +1,281 @@
+"""The live probe: loads tiercel.bpf.o into the kernel, says which system calls are wanted, and reads its counters.
+
+The collector drains `ring_fds` with `tiercel._engine.RingReader`.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+from tiercel.errors import ProbeError
+from tiercel.probe import libbpf
+from tiercel.schemas import generated
+
+OBJECT = Path(__file__).parent / "tiercel.bpf.o"
+PIN_FOLDER = Path("/sys/fs/bpf/tiercel")
+SYSCALLS_MAX = 512
+EXCLUDED_MAX = 8
+DEFAULT_RING_BYTES = 8 << 20
+# sched_process_exit has no number; its event can be named like a system call.
+PROCEXIT = "procexit"
+HOOKS = ("exec", PROCEXIT, "dispatch")  # dispatch last: what it calls must stand
+
+NUMBERS = {name: number for number, name, *_ in generated.SYSCALLS}
+# What a registered thread group (the collector) does only to deliver events: reading, writing, waiting, memory.
+WAITING = (
+    "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_ctl futex nanosleep clock_nanosleep "
+    "sched_yield mmap munmap mprotect madvise brk lseek fsync fdatasync getrandom"
+).split()
+DATA_PATH = frozenset({name for _, name, _, _, _, io in generated.SYSCALLS if io} | {n for n in WAITING if n in NUMBERS})
+
+
+class _Counters(ctypes.Structure):
+    """`struct counters` of lib/maps.h."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in ("produced", "ring_full", "no_ring", "no_scratch", "excluded", "compat", "page_fault")
+    )
+
+
+LOSSES = ("ring_full", "no_ring", "no_scratch")
+
+
+class _Switches(ctypes.Structure):
+    """`struct switches` of lib/maps.h."""
+
+    _fields_ = (
+        ("wanted", ctypes.c_uint64 * (SYSCALLS_MAX // 64)),
+        ("excluded", ctypes.c_uint32 * EXCLUDED_MAX),
+        ("wanted_procexit", ctypes.c_uint32),
+    )
+
+
+def lockdown() -> str:
+    """The kernel's lockdown state: none, integrity or confidentiality."""
+    with contextlib.suppress(OSError):
+        for word in Path("/sys/kernel/security/lockdown").read_text().split():
+            if word.startswith("["):
+                return word.strip("[]")
+    return "none"
+
+
+def refusal(error: OSError) -> str:
+    """One sentence for what the kernel or libbpf refused: what, why, what to do."""
+    text = "\n".join(libbpf.log)
+    if error.errno in (1, 13) and os.geteuid() != 0:
+        return "the kernel refuses the probe to this user: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE"
+    if "failed to find valid kernel BTF" in text or error.errno == 3:
+        return "the kernel has no type information (/sys/kernel/btf/vmlinux): a kernel built with CONFIG_DEBUG_INFO_BTF is needed"
+    if error.errno == 1:
+        return "the kernel refuses the probe although this is root: CAP_BPF and CAP_PERFMON are missing (a container?), see `tiercel doctor`"
+    if error.errno in (7, 13, 22):
+        last = next((line for line in reversed(libbpf.log) if line.strip() and "END PROG LOAD LOG" not in line), "")
+        return f"the kernel's verifier refuses the probe ({error.strerror}: {last.strip()}): please report it with `uname -r`"
+    if error.errno == 12:
+        return "the kernel has no memory for the rings: make collector.ring_bytes smaller"
+    return f"the probe cannot be loaded: {error.strerror}"
+
+
+def _words(names: Iterable[str]) -> list[int]:
+    """System calls as the words of a bitmap."""
+    words = [0] * (SYSCALLS_MAX // 64)
+    for name in names:
+        words[NUMBERS[name] // 64] |= 1 << NUMBERS[name] % 64
+    return words
+
+
+class Probe:
+    """A loaded and attached probe; `close` or leaving the `with` takes it out of the kernel."""
+
+    def __init__(self, ring_bytes: int) -> None:
+        """Use `Probe.load`."""
+        page = resource.getpagesize()
+        self.ring_bytes = max(page, 1 << max(0, ring_bytes - 1).bit_length())
+        self.ring_fds: list[int] = []
+        self.programs: frozenset[str] = frozenset()
+        self._object = 0
+        self._links: list[int] = []
+        self._switches = _Switches()
+        self._cpus = 0
+
+    @classmethod
+    def load(
+        cls,
+        wanted: set[str] | None = None,
+        ring_bytes: int = DEFAULT_RING_BYTES,
+        exclude_tgids: Iterable[int] = (),
+    ) -> Self:
+        """Load and attach. `wanted` names system calls (None: all that the probe knows well, but for reads and writes);
+        `ring_bytes` per CPU; thread groups in `exclude_tgids` are not traced where they deliver events.
+        """
+        probe = cls(ring_bytes)
+        try:
+            probe._load()
+            probe._exclude(exclude_tgids)
+            probe.set_wanted(wanted if wanted is not None else probe.default_wanted())
+            for name in HOOKS:
+                probe._links.append(libbpf.call("bpf_program__attach", probe._program(name)))
+        except OSError as error:
+            probe.close()
+            raise ProbeError(refusal(error)) from error
+        except BaseException:
+            probe.close()
+            raise
+        return probe
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def default_wanted(self) -> set[str]:
+        """What `wanted=None` stands for."""
+        return {name for name in self.programs if name not in DATA_PATH} | {PROCEXIT}
+
+    def set_wanted(self, names: Iterable[str]) -> None:
+        """Trace these system calls from now on, and no others."""
+        names = set(names)
+        unknown = sorted(names - NUMBERS.keys() - {PROCEXIT})
+        if unknown:
+            raise ProbeError(f"no system call of this machine is called {unknown[0]!r}: `tiercel events` lists the names")
+        self._switches.wanted[:] = _words(names - {PROCEXIT})
+        self._switches.wanted_procexit = PROCEXIT in names
+        self._write_switches()
+
+    def produced(self) -> int:
+        """Events that the kernel side began, whether or not they fitted."""
+        return self.counters()["produced"]
+
+    def drops(self) -> dict[str, int]:
+        """Events that were produced but not delivered, by reason."""
+        counters = self.counters()
+        return {name: counters[name] for name in LOSSES}
+
+    def counters(self) -> dict[str, int]:
+        """All counters, summed over the CPUs (lib/maps.h says what each means)."""
+        values = (_Counters * self._cpus)()
+        libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
+        return {name: sum(getattr(value, name) for value in values) for name, _ in _Counters._fields_}
+
+    def close(self) -> None:
+        """Detach and unload; what is in the rings stays readable through a RingReader that has mapped them."""
+        for link in self._links:
+            libbpf.library().bpf_link__destroy(link)
+        self._links = []
+        for fd in self.ring_fds:
+            os.close(fd)
+        self.ring_fds = []
+        if self._object:
+            libbpf.library().bpf_object__close(self._object)
+            self._object = 0
+
+    def _load(self) -> None:
+        """Try what the kernel offers for reading its memory, best first, until an object loads."""
+        if not OBJECT.exists():
+            raise ProbeError(f"the probe is not built ({OBJECT} is missing): run `make probe`")
+        try:
+            libbpf.library()
+        except OSError as error:
+            raise ProbeError("libbpf.so.1 is missing: apt-get install libbpf1") from error
+        with contextlib.suppress(ValueError, OSError):  # kernels before 5.11 count maps against it
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        cast = libbpf.kernel_has_function("bpf_rdonly_cast")
+        helper = lockdown() != "confidentiality"
+        ways = [(True, True, False)] if cast else []
+        ways += [(cast, False, helper)]
+        for last, way in ((way == ways[-1], way) for way in ways):
+            try:
+                self._open(*way)
+                libbpf.call("bpf_object__load", self._object)
+                break
+            except OSError:
+                if last:
+                    raise
+                libbpf.library().bpf_object__close(self._object)
+                self._object = 0
+        self._make_rings()
+        self._fill_dispatch()
+        self._pin()
+
+    def _open(self, cast: bool, raw: bool, probe_kernel: bool) -> None:
+        """Open the object and set what is fixed at load time."""
+        libbpf.log.clear()
+        self._object = libbpf.call("bpf_object__open_file", os.fsencode(OBJECT), None)
+        self._cpus = libbpf.call("libbpf_num_possible_cpus")
+        for name in ("rings_map", "scratch_map"):
+            libbpf.call("bpf_map__set_max_entries", self._map(name), self._cpus)
+        capture_ids = (ctypes.c_uint16 * SYSCALLS_MAX)()
+        for number, _, capture_id, *_ in generated.SYSCALLS:
+            capture_ids[number] = capture_id
+        self._set_targets(
+            targ_cast=ctypes.c_bool(cast),
+            targ_raw=ctypes.c_bool(raw),
+            targ_probe_kernel=ctypes.c_bool(probe_kernel),
+            targ_data_path=(ctypes.c_uint64 * (SYSCALLS_MAX // 64))(*_words(DATA_PATH)),
+            targ_capture_id=capture_ids,
+        )
+
+    def _set_targets(self, **values: "ctypes._CData") -> None:
+        """Write the object's load-time knobs."""
+        places = libbpf.variables(libbpf.call("bpf_object__btf", self._object), ".rodata")
+        base = libbpf.call("bpf_map__initial_value", self._map(".rodata"), ctypes.byref(ctypes.c_size_t()))
+        for name, value in values.items():
+            offset, size = places[name]
+            if size != ctypes.sizeof(value):
+                raise ProbeError(f"tiercel.bpf.o is of another version ({name} has {size} bytes): run `make probe`")
+            ctypes.memmove(base + offset, ctypes.byref(value), size)
+
+    def _make_rings(self) -> None:
+        rings = self._map_fd("rings_map")
+        for cpu in range(self._cpus):
+            fd = libbpf.call("bpf_map_create", libbpf.MAP_TYPE_RINGBUF, b"tiercel_ring", 0, 0, self.ring_bytes, None)
+            self.ring_fds.append(fd)
+            libbpf.update(rings, cpu, ctypes.c_uint32(fd))
+
+    def _fill_dispatch(self) -> None:
+        """Give each system call's program its place; a program has the name of its call."""
+        table = self._map_fd("programs_map")
+        names = {name for name in self._program_names() if name not in HOOKS}
+        for name in names:
+            libbpf.update(table, NUMBERS[name], ctypes.c_uint32(libbpf.call("bpf_program__fd", self._program(name))))
+        self.programs = frozenset(names)
+
+    def _exclude(self, tgids: Iterable[int]) -> None:
+        tgids = list(tgids)
+        if len(tgids) > EXCLUDED_MAX:
+            raise ProbeError(f"{len(tgids)} thread groups to leave out: at most {EXCLUDED_MAX} can be")
+        self._switches.excluded[: len(tgids)] = tgids
+
+    def _write_switches(self) -> None:
+        libbpf.update(self._map_fd(".data.switches"), 0, self._switches)
+
+    def _pin(self) -> None:
+        """Pin the counters, so that they outlive a crash; without a BPF file system they do not."""
+        path = PIN_FOLDER / "counters"
+        with contextlib.suppress(OSError):
+            if not os.path.ismount(PIN_FOLDER.parent):
+                libc = ctypes.CDLL(None, use_errno=True)
+                libc.mount(b"bpf", os.fsencode(PIN_FOLDER.parent), b"bpf", 0, None)
+            PIN_FOLDER.mkdir(mode=0o700, exist_ok=True)
+            path.unlink(missing_ok=True)
+            libbpf.call("bpf_map__pin", self._map("counters_map"), os.fsencode(path))
+
+    def _map(self, name: str) -> int:
+        return libbpf.call("bpf_object__find_map_by_name", self._object, name.encode())
+
+    def _map_fd(self, name: str) -> int:
+        return libbpf.call("bpf_map__fd", self._map(name))
+
+    def _program(self, name: str) -> int:
+        return libbpf.call("bpf_object__find_program_by_name", self._object, name.encode())
+
+    def _program_names(self) -> Iterator[str]:
+        lib, program = libbpf.library(), None
+        while program := lib.bpf_object__next_program(self._object, program):
+            yield lib.bpf_program__name(program).decode()
