@@ -1,0 +1,255 @@
+"""Where each field lives in the store: field → SQL over `events` or `processes`, NULL where the field is absent.
+
+Read by sql.py alone. A field without an entry has no SQL form; REFUSED says why where the reason is not "not recorded".
+"""
+
+import errno
+from typing import Literal, NamedTuple
+
+from tiercel.schemas import tables
+
+Table = Literal["events", "processes"]
+Kind = Literal["text", "int", "bool", "port", "ip", "net"]
+
+
+class Column(NamedTuple):
+    """An expression. `many`: an array, any item of which may pass. Absent where NULL, or where `guard` fails."""
+
+    text: str
+    table: Table
+    kind: Kind
+    many: bool = False
+    guard: str = ""
+
+
+REFUSED = {
+    "evt.time": "is the text of a local time; compare evt.rawtime, or use --since",
+    "evt.time.s": "is the text of a local time; compare evt.rawtime.s, or use --since",
+    "evt.time.iso8601": "is the text of a time; compare evt.rawtime, or use --since",
+    "evt.datetime": "is the text of a local time; compare evt.rawtime, or use --since",
+    "evt.reltime": "counts from the first event of a capture, which history has not",
+    "evt.args": "is not stored as one text; test evt.arg.NAME",
+    "evt.info": "is not stored as one text; test evt.arg.NAME",
+    "evt.rawarg": "is not stored; test evt.arg.NAME, the rendered value",
+    "proc.env": "never leaves the host",
+    "proc.duration": "compares the event with its process; test proc.pid.ts",
+    "proc.ppid.duration": "compares the event with its process; test proc.ppid.ts",
+    "fd.cip.name": "names a host by DNS as it is now; test fd.cip",
+    "fd.sip.name": "names a host by DNS as it is now; test fd.sip",
+    "fd.lip.name": "names a host by DNS as it is now; test fd.lip",
+    "fd.rip.name": "names a host by DNS as it is now; test fd.rip",
+}
+
+_KNOWN = "process != 0"
+_IP = "fd_type IN ('ipv4', 'ipv6')"
+# An address whose role (client, server) is unknown has no column, but stands in the name: `10.0.0.1:53->10.0.0.2:99`.
+_NAME_ENDS = r"'^(.+):([0-9]+)(?:->(.+):([0-9]+))?$'"
+_ADDRESSES = (
+    "arrayDistinct(arrayFilter(a -> a IS NOT NULL, [fd_cip, fd_sip, fd_lip, fd_rip, "
+    rf"if({_IP}, toIPv6OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[1]), NULL), "
+    rf"if({_IP}, toIPv6OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[3]), NULL)]))"
+)
+_PORTS = (
+    "arrayDistinct(arrayFilter(p -> p IS NOT NULL, [fd_cport, fd_sport, fd_lport, fd_rport, "
+    rf"if({_IP}, toUInt16OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[2]), NULL), "
+    rf"if({_IP}, toUInt16OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[4]), NULL)]))"
+)
+# Up to the last slash; the root, and a name without slash, give the root; a slash at the end stays.
+_DIRECTORY = (
+    "multiIf(fd_type = 'directory', fd_name, fd_type = 'file', "
+    "if(position(fd_name, '/') = 0 OR length(fd_name) - position(reverse(fd_name), '/') = 0, '/', "
+    "if(endsWith(fd_name, '/'), fd_name, substring(fd_name, 1, length(fd_name) - position(reverse(fd_name), '/')))), "
+    "NULL)"
+)
+_FILENAME = "if(fd_type = 'file', if(position(fd_name, '/') = 0, '/', substringIndex(fd_name, '/', -1)), NULL)"
+_CAPS = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+_ERRNO = dict(errno.errorcode) | {35: "EDEADLK", 95: "EOPNOTSUPP", 512: "ERESTARTSYS", 524: "ENOTSUPP"}
+
+
+def _strings(items: list[str]) -> str:
+    return "[" + ", ".join(f"'{item}'" for item in items) + "]"
+
+
+def _types_with(flag: str) -> str:
+    return _strings([event.name for event in tables.events() if flag in event.flags])
+
+
+def _res() -> str:
+    codes, names = list(_ERRNO), [_ERRNO[code] for code in _ERRNO]
+    return f"if(res >= 0, 'SUCCESS', transform(-res, {codes}, {_strings(names)}, toString(res)))"
+
+
+def _caps(column: str) -> str:
+    names = _strings([f"CAP_{name}" for name in _CAPS.split()])
+    return f"arrayStringConcat(arrayFilter((n, i) -> bitTest({column}, i - 1), {names}, arrayEnumerate({names})), ' ')"
+
+
+def _events() -> dict[str, Column]:
+    """Fields that `events` answers by itself."""
+    text: dict[str, str] = {
+        "evt.type": "type",
+        "syscall.type": "type",
+        "evt.category": "category",
+        "evt.source": "'syscall'",
+        "evt.dir": "'<'",
+        "evt.hostname": "host",
+        "evt.res": _res(),
+        "fd.type": "fd_type",
+        "fd.typechar": "fd_typechar",
+        "fd.name": "fd_name",
+        "fd.nameraw": "fd_nameraw",
+        "fd.l4proto": "fd_l4proto",
+        "fd.directory": _DIRECTORY,
+        "fd.filename": _FILENAME,
+        "fd.sockfamily": "multiIf(fd_type IN ('ipv4', 'ipv6'), 'ip', fd_type = 'unix', 'unix', NULL)",
+    }
+    number = {
+        "evt.num": "seq",
+        "evt.cpu": "cpu",
+        "evt.rawres": "res",
+        "evt.rawtime": "toUnixTimestamp64Nano(ts)",
+        "evt.rawtime.s": "intDiv(toUnixTimestamp64Nano(ts), 1000000000)",
+        "evt.rawtime.ns": "toUnixTimestamp64Nano(ts) % 1000000000",
+        "thread.tid": "tid",
+        "fd.num": "fd_num",
+        "fd.dev": "fd_dev",
+        "fd.ino": "fd_ino",
+    }
+    truth = {
+        "evt.failed": "res < 0",
+        "evt.is_io": f"type IN {_types_with('reads_from_fd')} OR type IN {_types_with('writes_to_fd')}",
+        "evt.is_io_read": f"type IN {_types_with('reads_from_fd')}",
+        "evt.is_io_write": f"type IN {_types_with('writes_to_fd')}",
+        "evt.is_open_read": "bitTest(open, 0)",
+        "evt.is_open_write": "bitTest(open, 1)",
+        "evt.is_open_exec": "bitTest(open, 2)",
+        "evt.is_open_create": "bitTest(open, 3)",
+        "evt.is_async": "0",
+        "fd.is_server": "fd_is_server",
+        "fd.connected": "fd_connected",
+        "fd.name_changed": "fd_name_changed",
+    }
+    of_process: dict[str, tuple[str, Kind]] = {
+        "proc.name": ("proc_name", "text"),
+        "proc.exepath": ("proc_exepath", "text"),
+        "proc.cmdline": ("proc_cmdline", "text"),
+        "proc.pname": ("proc_pname", "text"),
+        "proc.pid": ("proc_pid", "int"),
+        "user.uid": ("user_uid", "int"),
+        "user.name": ("user_name", "text"),
+        "container.id": ("container_id", "text"),
+        "thread.ismain": ("(tid = proc_pid)", "bool"),
+    }
+    found = {name: Column(sql, "events", kind, guard=_KNOWN) for name, (sql, kind) in of_process.items()}
+    found |= {name: Column(sql, "events", "text") for name, sql in text.items()}
+    found |= {name: Column(sql, "events", "int") for name, sql in number.items()}
+    found |= {name: Column(f"({sql})", "events", "bool") for name, sql in truth.items()}
+    for end in "cslr":
+        found[f"fd.{end}ip"] = Column(f"fd_{end}ip", "events", "ip")
+        found[f"fd.{end}port"] = Column(f"fd_{end}port", "events", "port")
+        found[f"fd.{end}net"] = Column(f"fd_{end}ip", "events", "net")
+    found["fd.ip"] = Column(_ADDRESSES, "events", "ip", many=True)
+    found["fd.net"] = Column(_ADDRESSES, "events", "net", many=True)
+    found["fd.port"] = Column(_PORTS, "events", "port", many=True)
+    return found
+
+
+def _processes() -> dict[str, Column]:
+    """Fields that the process of the event answers."""
+    args = "arrayStringConcat(args, ' ')"
+    text = {
+        "proc.name": "name",
+        "proc.exe": "exe",
+        "proc.exepath": "exepath",
+        "proc.args": args,
+        "proc.cmdline": f"if(empty(args), name, concat(name, ' ', {args}))",
+        "proc.exeline": f"concat(exe, ' ', {args})",
+        "proc.cwd": "cwd",
+        "proc.sname": "sname",
+        "user.name": "user",
+        "user.loginname": "login",
+        "group.name": "`group`",
+        "container.id": "container_id",
+        "thread.cap_effective": _caps("cap_effective"),
+        "thread.cap_permitted": _caps("cap_permitted"),
+        "thread.cap_inheritable": _caps("cap_inheritable"),
+        "proc.pname": "if(empty(ancestor_names), NULL, ancestor_names[1])",
+        "proc.pexe": "if(empty(ancestor_names), NULL, ancestor_exes[1])",
+        "proc.pexepath": "if(empty(ancestor_names), NULL, ancestor_exepaths[1])",
+        "proc.pcmdline": "if(empty(ancestor_names), NULL, ancestor_cmdlines[1])",
+    }
+    number = {
+        "proc.pid": "pid",
+        "proc.ppid": "ppid",
+        "proc.vpid": "nullIf(vpid, -1)",
+        "proc.sid": "sid",
+        "proc.pgid": "pgid",
+        "proc.vpgid": "vpgid",
+        "proc.tty": "tty",
+        "proc.cmdnargs": "length(args)",
+        "proc.exe_ino": "nullIf(exe_ino, 0)",
+        "proc.exe_ino.ctime": "nullIf(exe_ctime, 0)",
+        "proc.exe_ino.mtime": "nullIf(exe_mtime, 0)",
+        "proc.exe_ino.ctime_duration_proc_start": "nullIf(exe_ctime_to_start, 0)",
+        "proc.pid.ts": "nullIf(started, 0)",
+        "proc.ppid.ts": "if(empty(ancestor_names), NULL, nullIf(ancestor_started[1], 0))",
+        "user.uid": "uid",
+        "user.loginuid": "loginuid",
+        "group.gid": "gid",
+    }
+    truth = {
+        "proc.is_exe_writable": "bitTest(exe_flags, 0)",
+        "proc.is_exe_upper_layer": "bitTest(exe_flags, 1)",
+        "proc.is_exe_from_memfd": "bitTest(exe_flags, 2)",
+        "proc.is_exe_lower_layer": "bitTest(exe_flags, 3)",
+        "proc.is_sid_leader": "sid = vpid",
+        "proc.is_vpgid_leader": "vpgid = vpid",
+    }
+    found = {name: Column(sql, "processes", "text") for name, sql in text.items()}
+    found |= {name: Column(sql, "processes", "int") for name, sql in number.items()}
+    return found | {name: Column(f"({sql})", "processes", "bool") for name, sql in truth.items()}
+
+
+# Fields of the ancestors: (array of the ancestors, parent first; expression of the process itself, which is number 0).
+_ANCESTORS: dict[str, tuple[str, str, Kind]] = {
+    "proc.aname": ("ancestor_names", "name", "text"),
+    "proc.aexe": ("ancestor_exes", "exe", "text"),
+    "proc.aexepath": ("ancestor_exepaths", "exepath", "text"),
+    "proc.acmdline": ("ancestor_cmdlines", _processes()["proc.cmdline"].text, "text"),
+    "proc.apid": ("ancestor_pids", "pid", "int"),
+}
+
+EVENTS = _events()
+PROCESSES = _processes()
+
+
+def columns(field: tables.Field, argument: str | None) -> list[Column] | str:
+    """The ways to ask for a field, cheapest first, or why there is none. `argument` is without dot or brackets."""
+    if field.name in _ANCESTORS:
+        array, own, kind = _ANCESTORS[field.name]
+        if argument is None:
+            return [Column(array, "processes", kind, many=True)]
+        number = int(argument)
+        if number == 0:
+            return [Column(own, "processes", kind)]
+        return [Column(f"if(length({array}) < {number}, NULL, {array}[{number}])", "processes", kind)]
+    if field.name == "proc.args" and argument is not None:
+        return [Column(f"args[{int(argument) + 1}]", "processes", "text")]
+    if field.name == "evt.arg" and argument is not None:
+        known = argument.isdigit() or any(param.name == argument for event in tables.events() for param in event.params)
+        return [_event_argument(argument)] if known else f"has no argument {argument!r} in any event"
+    found = [table[field.name] for table in (EVENTS, PROCESSES) if field.name in table]
+    return found or REFUSED.get(field.name, "is not recorded in the store")
+
+
+def _event_argument(argument: str) -> Column:
+    if not argument.isdigit():
+        return Column(f"if(mapContains(args, '{argument}'), args['{argument}'], NULL)", "events", "text")
+    names = {e.name: e.params[int(argument)].name for e in tables.events() if len(e.params) > int(argument)}
+    name = f"transform(type, {_strings(list(names))}, {_strings(list(names.values()))}, '')" if names else "''"
+    return Column(f"if(mapContains(args, {name}), args[{name}], NULL)", "events", "text")
