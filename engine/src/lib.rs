@@ -3,6 +3,7 @@
 //! A library without opinions: no Kafka, no files of its own, no clocks, no threads, no configuration.
 
 pub mod address;
+pub mod amplify;
 pub mod avro;
 pub mod event;
 pub mod facts;

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod amplify;
 mod avro;
 mod batch;
 mod params;
@@ -10,6 +11,8 @@ mod tables;
 
 #[pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::amplify::amplified;
     #[pymodule_export]
     use super::avro::{decode_raw, encode_raw, header_of};
     #[pymodule_export]
