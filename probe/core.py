@@ -30,7 +30,9 @@ WAITING = (
     "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_ctl futex nanosleep clock_nanosleep "
     "sched_yield mmap munmap mprotect madvise brk lseek fsync fdatasync getrandom"
 ).split()
-DATA_PATH = frozenset({name for _, name, _, _, _, io in generated.SYSCALLS if io} | {n for n in WAITING if n in NUMBERS})
+DATA_PATH = frozenset(
+    {name for _, name, _, _, _, io in generated.SYSCALLS if io} | {n for n in WAITING if n in NUMBERS}
+)
 
 
 class _Counters(ctypes.Structure):
@@ -68,7 +70,9 @@ def refusal(error: OSError) -> str:
     """One sentence for what the kernel or libbpf refused: what, why, what to do."""
     text = "\n".join(libbpf.log)
     if error.errno in (1, 13) and os.geteuid() != 0:
-        return "the kernel refuses the probe to this user: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE"
+        return (
+            "the kernel refuses the probe to this user: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE"
+        )
     if "failed to find valid kernel BTF" in text or error.errno == 3:
         return "the kernel has no type information (/sys/kernel/btf/vmlinux): a kernel built with CONFIG_DEBUG_INFO_BTF is needed"
     if error.errno == 1:
@@ -143,7 +147,9 @@ class Probe:
         names = set(names)
         unknown = sorted(names - NUMBERS.keys() - {PROCEXIT})
         if unknown:
-            raise ProbeError(f"no system call of this machine is called {unknown[0]!r}: `tiercel events` lists the names")
+            raise ProbeError(
+                f"no system call of this machine is called {unknown[0]!r}: `tiercel events` lists the names"
+            )
         self._switches.wanted[:] = _words(names - {PROCEXIT})
         self._switches.wanted_procexit = PROCEXIT in names
         self._write_switches()

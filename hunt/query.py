@@ -1,0 +1,217 @@
+# ruff: noqa: S608 -- the queries are put together from constants; what a user gives travels as parameters
+"""Questions over the tables events, alerts and ledger, answered as plain objects. The API serves them, the CLI asks.
+
+`History` asks a store in this process or a ClickHouse server; remote.py has the same methods over a socket.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from tiercel.errors import StoreError
+from tiercel.rules import sql
+from tiercel.rules.parse import parse
+
+Row = dict[str, Any]
+
+LIMIT = 1000
+
+
+class Result(Protocol):
+    """What a query gives back."""
+
+    @property
+    def result_rows(self) -> Sequence[Sequence[Any]]: ...
+
+
+class Client(Protocol):
+    """The part of a clickhouse-connect client that is used here."""
+
+    def query(self, query: str | None = None, parameters: Any = None) -> Result: ...
+
+
+# What a found event shows: field → expression. Absent values are left out.
+_SHOWN = {
+    "evt.num": "seq",
+    "evt.rawtime": "toUnixTimestamp64Nano(ts)",
+    "evt.hostname": "host",
+    "evt.type": "type",
+    "evt.category": "category",
+    "evt.cpu": "cpu",
+    "evt.rawres": "res",
+    "thread.tid": "tid",
+    "proc.name": "if(process = 0, NULL, proc_name)",
+    "proc.exepath": "if(process = 0, NULL, proc_exepath)",
+    "proc.cmdline": "if(process = 0, NULL, proc_cmdline)",
+    "proc.pid": "if(process = 0, NULL, proc_pid)",
+    "proc.pname": "if(process = 0, NULL, proc_pname)",
+    "user.uid": "if(process = 0, NULL, user_uid)",
+    "user.name": "if(process = 0, NULL, user_name)",
+    "container.id": "if(process = 0, NULL, container_id)",
+    "fd.num": "fd_num",
+    "fd.type": "fd_type",
+    "fd.name": "fd_name",
+    "fd.l4proto": "fd_l4proto",
+    "fd.cip": "fd_cip",
+    "fd.cport": "fd_cport",
+    "fd.sip": "fd_sip",
+    "fd.sport": "fd_sport",
+}
+_KEY = ("host_id", "boot_id", "seq", "process", "args", "rules")
+
+
+class History:
+    """The past of a fleet. Times are UTC nanoseconds; `host` is a host's id or name, empty for all."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def hunt(
+        self, condition: str, *, since: int, until: int | None = None, host: str = "", limit: int = LIMIT
+    ) -> Iterator[Row]:
+        """The newest `limit` events that satisfy a condition, newest first: `id`, the fields, args, rules, ancestors."""
+        where = sql.compile(parse(condition))
+        span, parameters = _span("ts", since, until, host)
+        columns = ", ".join([*_KEY, *_SHOWN.values()])
+        rows = self._rows(
+            f"SELECT {columns} FROM events WHERE {span} AND {where.text} "
+            "ORDER BY ts DESC, host_id DESC, seq DESC LIMIT {limit:UInt64}",
+            {**where.parameters, **parameters, "limit": limit},
+        )
+        ancestors = self._ancestors({(row[0], row[1], row[3]) for row in rows if row[3]})
+        for row in rows:
+            host_id, boot_id, seq, process, args, matched = row[: len(_KEY)]
+            shown = {
+                name: _plain(value) for name, value in zip(_SHOWN, row[len(_KEY) :], strict=True) if value is not None
+            }
+            parents = ancestors.get((host_id, boot_id, process), [])
+            yield {
+                "id": f"{host_id}/{boot_id}/{seq}",
+                **shown,
+                "proc.aname": parents,
+                "args": dict(args),
+                "rules": list(matched),
+            }
+
+    def _ancestors(self, keys: set[tuple[str, str, int]]) -> dict[tuple[str, str, int], list[str]]:
+        if not keys:
+            return {}
+        rows = self._rows(
+            "SELECT host_id, boot_id, id, any(ancestor_names) FROM processes WHERE id IN {ids:Array(UInt64)} "
+            "GROUP BY host_id, boot_id, id",
+            {"ids": sorted({process for _, _, process in keys})},
+        )
+        return {(host_id, boot_id, process): list(names) for host_id, boot_id, process, names in rows}
+
+    def completeness(self, *, since: int, until: int | None = None, host: str = "") -> Row:
+        """How much of what happened in a time span is here: events stored, lost by stage and reason, hosts."""
+        span, parameters = _span("until", since, until, host)
+        rows = self._rows(
+            "SELECT sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), uniqExact(host_id) FROM ledger "
+            f"WHERE {span}",
+            parameters,
+        )
+        lost = self._rows(
+            f"SELECT stage, reason, sum(count) FROM ledger WHERE {span} AND kind = 'lost' "
+            "GROUP BY stage, reason HAVING sum(count) > 0 ORDER BY sum(count) DESC",
+            parameters,
+        )
+        stored, missing, hosts = rows[0] if rows else (0, 0, 0)
+        return {
+            "stored": stored,
+            "lost": missing,
+            "hosts": hosts,
+            "losses": [{"stage": stage, "reason": reason, "count": count} for stage, reason, count in lost],
+        }
+
+    def alerts(self, *, since: int, until: int | None = None, host: str = "", limit: int = LIMIT) -> Iterator[Row]:
+        """The newest `limit` alerts, oldest of them first, with Falco's keys and id, host, event."""
+        span, parameters = _span("ts", since, until, host)
+        rows = self._rows(
+            "SELECT id, toUnixTimestamp64Nano(ts), rule, priority, source, host, host_id, boot_id, seq, message, tags, "
+            f"output_fields FROM alerts FINAL WHERE {span} ORDER BY ts DESC, id LIMIT {{limit:UInt64}}",
+            {**parameters, "limit": limit},
+        )
+        for key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields in reversed(rows):
+            yield {
+                "id": key,
+                "time": at,
+                "rule": rule,
+                "priority": priority,
+                "source": source,
+                "hostname": hostname,
+                "host": host_id,
+                "event": f"{host_id}/{boot_id}/{seq}",
+                "message": message,
+                "tags": list(tags),
+                "output_fields": json.loads(fields or "{}"),
+            }
+
+    def ledger(self, *, since: int = 0, host: str = "") -> Iterator[Row]:
+        """The books of each run of each host: produced, delivered, stored, lost by stage and reason, and the balance."""
+        span, parameters = _span("until", since, None, host)
+        keys = "host_id, boot_id, run"
+        losses: dict[tuple[str, str, int], list[Row]] = {}
+        for *key, stage, reason, count in self._rows(
+            f"SELECT {keys}, stage, reason, sum(count) FROM ledger WHERE {span} AND kind = 'lost' "
+            f"GROUP BY {keys}, stage, reason HAVING sum(count) > 0 ORDER BY stage, reason",
+            parameters,
+        ):
+            losses.setdefault((key[0], key[1], key[2]), []).append({"stage": stage, "reason": reason, "count": count})
+        rows = self._rows(
+            f"SELECT {keys}, any(host), "
+            "toUnixTimestamp64Nano(min(ledger.since)), toUnixTimestamp64Nano(max(ledger.until)), "
+            "maxIf(count, kind = 'produced'), maxIf(count, kind = 'delivered'), sumIf(count, kind = 'stored'), "
+            f"sumIf(count, kind = 'lost') FROM ledger WHERE ({keys}) IN (SELECT {keys} FROM ledger WHERE {span}) "
+            f"GROUP BY {keys} ORDER BY host_id, run",
+            parameters,
+        )
+        for host_id, boot_id, run, name, first, last, produced, delivered, stored, lost in rows:
+            yield {
+                "host": host_id,
+                "hostname": name,
+                "boot_id": boot_id,
+                "run": run,
+                "since": first,
+                "until": last,
+                "produced": produced,
+                "delivered": delivered,
+                "stored": stored,
+                "lost": lost,
+                "losses": losses.get((host_id, boot_id, run), []),
+                "balance": produced - stored - lost,
+            }
+
+    def _rows(self, text: str, parameters: Row) -> list[Sequence[Any]]:
+        try:
+            return list(self._client.query(text, parameters=parameters).result_rows)
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise StoreError(f"the store refused the question: {first[:300]}") from error
+
+
+def _span(column: str, since: int, until: int | None, host: str) -> tuple[str, Row]:
+    """Condition and parameters of a time span and a host."""
+    parameters: Row = {
+        "since_ns": since,
+        "until_ns": until if until is not None else time.time_ns() + 3_600_000_000_000,
+    }
+    text = (
+        f"{column} >= fromUnixTimestamp64Nano({{since_ns:Int64}}, 'UTC') "
+        f"AND {column} < fromUnixTimestamp64Nano({{until_ns:Int64}}, 'UTC')"
+    )
+    if host:
+        parameters["host"] = host
+        text += " AND (host_id = {host:String} OR host = {host:String})"
+    return f"({text})", parameters
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it; addresses without the IPv4 prefix."""
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    mapped = getattr(value, "ipv4_mapped", None)
+    return str(mapped or value)

@@ -1,0 +1,61 @@
+"""Runs the API in a thread of the process that holds the store, on a Unix socket that only its owner may use."""
+
+import asyncio
+import os
+import socket
+import threading
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from tiercel.errors import TiercelError
+
+
+class Server:
+    """Listening from construction on; `close` takes the socket away again."""
+
+    def __init__(self, application: Starlette, path: Path) -> None:
+        self._path = path
+        self._socket = _listen(path)
+        config = uvicorn.Config(
+            application, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # Signals belong to the main thread: uvicorn takes none when it runs in another.
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    def close(self) -> None:
+        """Answer what is being answered, at most a second, and go."""
+        self._server.should_exit = True
+        self._thread.join(timeout=1.5)
+        self._path.unlink(missing_ok=True)
+
+
+def _listen(path: Path) -> socket.socket:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise TiercelError(f"{path.parent}: cannot make the directory of the API's socket: {error.strerror}") from None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                path.unlink(missing_ok=True)  # left by a process that was killed
+            else:
+                raise TiercelError(f"{path}: another tiercel is running and answers here")
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        raise TiercelError(f"{path}: the API cannot listen here: {error.strerror}") from None
+    finally:
+        os.umask(old)
+    listener.listen(64)
+    return listener

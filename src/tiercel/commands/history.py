@@ -1,0 +1,130 @@
+"""`tiercel hunt`, `alerts` and `audit`: questions to the store, or to the running tiercel that holds it."""
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiercel.commands import Context
+
+if TYPE_CHECKING:
+    from tiercel.hunt.query import History, Row
+    from tiercel.hunt.remote import Remote
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DSN",
+        help="chdb:///dir, clickhouse://user:password@host/database, or unix:///run/tiercel/api.sock of a running "
+        "tiercel; default: the one running here, else the configured store.",
+    ),
+]
+Since = Annotated[str, typer.Option(metavar="SPAN", help="How far back: 90s, 15m, 12h, 7d, 4w.")]
+Host = Annotated[str, typer.Option(metavar="HOST", help="Only this host, by name or id.")]
+Limit = Annotated[int, typer.Option(min=1, help="Most rows; the newest are shown.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("hunt", rich_help_panel="History")(hunt)
+    app.command("alerts", rich_help_panel="History")(alerts)
+    app.command("audit", rich_help_panel="History")(audit)
+
+
+def _begin(since: str) -> int:
+    match = re.fullmatch(r"([0-9]+)([smhdw])", since)
+    if not match:
+        raise typer.BadParameter(f"{since!r} is no time span; write 90s, 15m, 12h, 7d or 4w", param_hint="--since")
+    return time.time_ns() - int(match[1]) * _UNITS[match[2]] * 1_000_000_000
+
+
+def _history(context: typer.Context, dsn: str | None) -> "History | Remote":
+    from tiercel.hunt.sources import open_history
+
+    obj: Context = context.obj
+    settings = obj.settings()
+    return open_history(dsn, socket=settings.api.socket, default=settings.store.dsn)
+
+
+def hunt(
+    context: typer.Context,
+    condition: Annotated[
+        str, typer.Argument(metavar="CONDITION", help="As in a rule: \"fd.name = /etc/shadow and not proc.name = login\".")
+    ],
+    since: Since = "7d",
+    host: Host = "",
+    dsn: Dsn = None,
+    limit: Limit = 1000,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Search the history of all hosts with a condition of the rule language.
+
+    Says on stderr how complete the searched history is. Fields: `tiercel fields`.
+    """
+    from tiercel.hunt import render
+
+    begin = _begin(since)
+    history = _history(context, dsn)
+    found = 0
+    for row in history.hunt(condition, since=begin, host=host, limit=limit):
+        found += 1
+        print(json.dumps(row, ensure_ascii=False) if as_json else render.event_text(row))
+    books = history.completeness(since=begin, host=host)
+    more = f" (the newest {limit:,}; --limit shows more)" if found == limit else ""
+    typer.echo(f"{found:,} found{more}; {render.completeness_text(books)}", err=True)
+
+
+def alerts(
+    context: typer.Context,
+    since: Since = "7d",
+    host: Host = "",
+    dsn: Dsn = None,
+    limit: Limit = 1000,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new alerts until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print alerts, oldest first, as Falco prints them."""
+    history = _history(context, dsn)
+    begin, seen = _begin(since), set[str]()
+    while True:
+        for alert in history.alerts(since=begin, host=host, limit=limit):
+            if alert["id"] not in seen:
+                seen.add(alert["id"])
+                _show(alert, as_json=as_json)
+        if not follow:
+            return
+        time.sleep(0.3)
+        # Late alerts of slow hosts still come; what is older than ten minutes is settled.
+        begin = max(begin, time.time_ns() - 600_000_000_000)
+
+
+def _show(alert: "Row", *, as_json: bool) -> None:
+    from tiercel.hunt import render
+
+    line = json.dumps(render.alert_json(alert), ensure_ascii=False) if as_json else render.alert_text(alert)
+    print(line, flush=True)
+
+
+def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: Json = False) -> None:
+    """Balance the books: every event that the kernel produced is stored or counted as lost.
+
+    Exit status 1 if a run does not balance. A run seen in the last ten seconds may have events on the way.
+    """
+    from tiercel.hunt import render
+
+    unbalanced = runs = 0
+    for row in _history(context, dsn).ledger(host=host):
+        runs += 1
+        running = row["until"] > time.time_ns() - 10_000_000_000 and row["balance"] > 0
+        unbalanced += bool(row["balance"]) and not running
+        print(json.dumps(row, ensure_ascii=False) if as_json else render.ledger_text(row, running=running))
+    if not as_json:
+        typer.echo(f"{runs} run{'' if runs == 1 else 's'}, {unbalanced} unbalanced", err=True)
+    if unbalanced:
+        raise typer.Exit(1)

@@ -1,0 +1,66 @@
+"""Opens the store that a DSN names: a ClickHouse server, or a chDB directory in this process."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tiercel.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_HINT = "use chdb:///directory or clickhouse://user:password@host:port/database"
+
+
+def connect(dsn: str) -> "Client":
+    """A clickhouse-connect client; each thread needs its own. One process at a time may open a chDB directory."""
+    parts = urlsplit(dsn)
+    try:
+        import clickhouse_connect  # noqa: PLC0415 -- heavy, and an extra
+    except ImportError:
+        raise StoreError("clickhouse-connect is not installed; pip install 'tiercel[local]' brings it") from None
+    if parts.scheme == "chdb":
+        return _chdb(Path(unquote(parts.path)), dsn)
+    if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
+        raise ConfigError(f"store.dsn {dsn!r}: no store is named so; {_HINT}")
+    secure = parts.scheme == "clickhouses" or parse_qs(parts.query).get("secure") == ["1"]
+    options: dict[str, Any] = {
+        "host": parts.hostname,
+        "port": parts.port or (8443 if secure else 8123),
+        "username": unquote(parts.username or "default"),
+        "password": unquote(parts.password or ""),
+        "secure": secure,
+        "autogenerate_session_id": False,
+    }
+    if database := parts.path.strip("/"):
+        options["database"] = database
+    try:
+        return clickhouse_connect.get_client(**options)
+    except Exception as error:
+        raise StoreError(f"ClickHouse at {parts.hostname}:{options['port']} cannot be used: {_short(error)}") from None
+
+
+def _chdb(folder: Path, dsn: str) -> "Client":
+    import clickhouse_connect  # noqa: PLC0415
+
+    if not folder.is_absolute():
+        raise ConfigError(f"store.dsn {dsn!r}: wants an absolute directory; {_HINT}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: the store's directory cannot be written: {error.strerror}") from None
+    try:
+        return clickhouse_connect.get_client(interface="chdb", path=str(folder))
+    except Exception as error:
+        text = _short(error)
+        if "lock" in text.lower() or "already running" in text.lower():
+            text = "another process has it open; ask that one (`tiercel hunt` finds its socket by itself)"
+        raise StoreError(f"{folder}: the store cannot be opened: {text}") from None
+
+
+def _short(error: Exception) -> str:
+    """The first line of a driver's error, without its stack."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
