@@ -70,7 +70,7 @@ class History:
     def hunt(
         self, condition: str, *, since: int, until: int | None = None, host: str = "", limit: int = LIMIT
     ) -> Iterator[Row]:
-        """The newest `limit` events that satisfy a condition, newest first: `id`, the fields, args, rules, ancestors."""
+        """The newest `limit` events that satisfy a condition, newest first: `id`, fields, args, rules, ancestors."""
         where = sql.compile(parse(condition))
         span, parameters = _span("ts", since, until, host)
         columns = ", ".join([*_KEY, *_SHOWN.values()])
@@ -149,7 +149,7 @@ class History:
             }
 
     def ledger(self, *, since: int = 0, host: str = "") -> Iterator[Row]:
-        """The books of each run of each host: produced, delivered, stored, lost by stage and reason, and the balance."""
+        """The books of each run of each host: produced, delivered, stored, lost by stage and reason; the balance."""
         span, parameters = _span("until", since, None, host)
         keys = "host_id, boot_id, run"
         losses: dict[tuple[str, str, int], list[Row]] = {}

@@ -43,7 +43,7 @@ REFUSED = {
 _KNOWN = "process != 0"
 _IP = "fd_type IN ('ipv4', 'ipv6')"
 # An address whose role (client, server) is unknown has no column, but stands in the name: `10.0.0.1:53->10.0.0.2:99`.
-_NAME_ENDS = r"'^(.+):([0-9]+)(?:->(.+):([0-9]+))?$'"
+_NAME_ENDS = r"'^([^>]+):([0-9]+)(?:->(.+):([0-9]+))?$'"
 _ADDRESSES = (
     "arrayDistinct(arrayFilter(a -> a IS NOT NULL, [fd_cip, fd_sip, fd_lip, fd_rip, "
     rf"if({_IP}, toIPv6OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[1]), NULL), "

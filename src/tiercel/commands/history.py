@@ -53,13 +53,14 @@ def _history(context: typer.Context, dsn: str | None) -> "History | Remote":
 def hunt(
     context: typer.Context,
     condition: Annotated[
-        str, typer.Argument(metavar="CONDITION", help="As in a rule: \"fd.name = /etc/shadow and not proc.name = login\".")
+        str,
+        typer.Argument(metavar="CONDITION", help='As in a rule: "fd.name = /etc/shadow and not proc.name = login".'),
     ],
+    *,
     since: Since = "7d",
     host: Host = "",
     dsn: Dsn = None,
     limit: Limit = 1000,
-    *,
     as_json: Json = False,
 ) -> None:
     """Search the history of all hosts with a condition of the rule language.
@@ -81,11 +82,11 @@ def hunt(
 
 def alerts(
     context: typer.Context,
+    *,
     since: Since = "7d",
     host: Host = "",
     dsn: Dsn = None,
     limit: Limit = 1000,
-    *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new alerts until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
