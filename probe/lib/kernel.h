@@ -346,3 +346,29 @@ struct pipe_inode_info;
 #define CTIME_QUERIED 0x80000000u
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define EINPROGRESS 115
+#define PR_SET_NAME 15
+#define PR_GET_CHILD_SUBREAPER 37
+
+// What callers lay out in their own memory: fixed for ever, so not relocated.
+
+struct open_how {
+    u64 flags, mode, resolve;
+};
+
+struct descriptors {
+    s32 first, second;
+};
+
+struct rlimit_pair {
+    s64 cur, max;
+};
+
+struct user_time {
+    s64 seconds, nanoseconds;
+};
+
+// The beginning of struct io_uring_params.
+struct io_uring_head {
+    u32 sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features;
+};

@@ -34,6 +34,20 @@ extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
 // Forget what the compiler knows of a value, so that the bound check or mask before it survives optimisation.
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
+// Stores a number at an address of any alignment in one instruction; the compiler would store it byte by byte.
+#define STORE(type, at, number)                                                                                        \
+    do {                                                                                                               \
+        u64 __number = (u64)(number);                                                                                  \
+        if (sizeof(type) == 8)                                                                                         \
+            asm volatile("*(u64 *)(%0 + 0) = %1" : : "r"(at), "r"(__number) : "memory");                               \
+        else if (sizeof(type) == 4)                                                                                    \
+            asm volatile("*(u32 *)(%0 + 0) = %1" : : "r"(at), "r"(__number) : "memory");                               \
+        else if (sizeof(type) == 2)                                                                                    \
+            asm volatile("*(u16 *)(%0 + 0) = %1" : : "r"(at), "r"(__number) : "memory");                               \
+        else                                                                                                           \
+            asm volatile("*(u8 *)(%0 + 0) = %1" : : "r"(at), "r"(__number) : "memory");                                \
+    } while (0)
+
 // Eight bytes of kernel memory; zero where there are none.
 static __always_inline u64 read__kernel_u64(u64 address) {
     u64 value = 0;

@@ -1,0 +1,13 @@
+#include "../lib/socket.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(accept, struct pt_regs *regs, long ret) {
+    RECORD(r, ACCEPT);
+    record__s64(&r, ret);
+    if (ret >= 0)
+        record__socktuple(&r, ret, 0, true);
+    else
+        record__none(&r);
+    record__backlog(&r, regs->di);
+    return record__submit(&r);
+}

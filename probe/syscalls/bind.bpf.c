@@ -1,0 +1,10 @@
+#include "../lib/socket.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(bind, struct pt_regs *regs, long ret) {
+    RECORD(r, BIND);
+    record__s64(&r, ret);
+    record__sockaddr(&r, regs->si, regs->dx);
+    record__s64(&r, (s32)regs->di);
+    return record__submit(&r);
+}

@@ -1,0 +1,10 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(chmod, struct pt_regs *regs, long ret) {
+    RECORD(r, CHMOD);
+    record__s64(&r, ret);
+    record__user_str(&r, regs->di);
+    record__u32(&r, regs->si & 07777);
+    return record__submit(&r);
+}

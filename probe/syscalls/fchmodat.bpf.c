@@ -1,0 +1,11 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(fchmodat, struct pt_regs *regs, long ret) {
+    RECORD(r, FCHMODAT);
+    record__s64(&r, ret);
+    record__s64(&r, (s32)regs->di);
+    record__user_str(&r, regs->si);
+    record__u32(&r, regs->dx & 07777);
+    return record__submit(&r);
+}

@@ -1,0 +1,8 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(getuid, struct pt_regs *regs, long ret) {
+    FIXED(f, GETUID);
+    fixed__u32(&f, ret);
+    return fixed__submit(&f);
+}

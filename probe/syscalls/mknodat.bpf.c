@@ -1,0 +1,12 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(mknodat, struct pt_regs *regs, long ret) {
+    RECORD(r, MKNODAT);
+    record__s64(&r, ret);
+    record__s64(&r, (s32)regs->di);
+    record__user_str(&r, regs->si);
+    record__u32(&r, regs->dx);
+    record__u32(&r, regs->r10);
+    return record__submit(&r);
+}

@@ -1,0 +1,10 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(munlock, struct pt_regs *regs, long ret) {
+    FIXED(f, MUNLOCK);
+    fixed__s64(&f, ret);
+    fixed__u64(&f, regs->di);
+    fixed__u64(&f, regs->si);
+    return fixed__submit(&f);
+}

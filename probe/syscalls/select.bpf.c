@@ -1,0 +1,8 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(select, struct pt_regs *regs, long ret) {
+    FIXED(f, SELECT);
+    fixed__s64(&f, ret);
+    return fixed__submit(&f);
+}

@@ -1,0 +1,10 @@
+#include "../lib/store.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(setpgid, struct pt_regs *regs, long ret) {
+    FIXED(f, SETPGID);
+    fixed__s64(&f, ret);
+    fixed__s64(&f, (s32)regs->di);
+    fixed__s64(&f, (s32)regs->si);
+    return fixed__submit(&f);
+}
