@@ -13,6 +13,7 @@ from typing import Self
 
 from tiercel.errors import ProbeError
 from tiercel.probe import libbpf
+from tiercel.probe.lockdown import Handler
 from tiercel.schemas import generated
 
 OBJECT = Path(__file__).parent / "tiercel.bpf.o"
@@ -26,10 +27,29 @@ HOOKS = ("exec", PROCEXIT, "dispatch")  # dispatch last: what it calls must stan
 
 NUMBERS = {name: number for number, name, *_ in generated.SYSCALLS}
 # What a registered thread group (the collector) does only to deliver events: reading, writing, waiting, memory.
-WAITING = (
-    "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_ctl futex nanosleep clock_nanosleep "
-    "sched_yield mmap munmap mprotect madvise brk lseek fsync fdatasync getrandom"
-).split()
+WAITING = [
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "epoll_ctl",
+    "futex",
+    "nanosleep",
+    "clock_nanosleep",
+    "sched_yield",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "madvise",
+    "brk",
+    "lseek",
+    "fsync",
+    "fdatasync",
+    "getrandom",
+]
 DATA_PATH = frozenset(
     {name for _, name, _, _, _, io in generated.SYSCALLS if io} | {n for n in WAITING if n in NUMBERS}
 )
@@ -74,12 +94,13 @@ def refusal(error: OSError) -> str:
             "the kernel refuses the probe to this user: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE"
         )
     if "failed to find valid kernel BTF" in text or error.errno == 3:
-        return "the kernel has no type information (/sys/kernel/btf/vmlinux): a kernel built with CONFIG_DEBUG_INFO_BTF is needed"
+        return "the kernel has no type information (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF is needed"
     if error.errno == 1:
-        return "the kernel refuses the probe although this is root: CAP_BPF and CAP_PERFMON are missing (a container?), see `tiercel doctor`"
+        return "the kernel refuses the probe although this is root: CAP_BPF or CAP_PERFMON is missing, see `tiercel doctor`"
     if error.errno in (7, 13, 22):
-        last = next((line for line in reversed(libbpf.log) if line.strip() and "END PROG LOAD LOG" not in line), "")
-        return f"the kernel's verifier refuses the probe ({error.strerror}: {last.strip()}): please report it with `uname -r`"
+        noise = ("END PROG LOAD LOG", "failed to load", "processed ")
+        last = next((line for line in reversed(libbpf.log) if line.strip() and not any(n in line for n in noise)), "")
+        return f"the kernel's verifier refuses the probe ({error.strerror}: {last.strip()}): report it with `uname -r`"
     if error.errno == 12:
         return "the kernel has no memory for the rings: make collector.ring_bytes smaller"
     return f"the probe cannot be loaded: {error.strerror}"
@@ -123,7 +144,7 @@ class Probe:
             probe._exclude(exclude_tgids)
             probe.set_wanted(wanted if wanted is not None else probe.default_wanted())
             for name in HOOKS:
-                probe._links.append(libbpf.call("bpf_program__attach", probe._program(name)))
+                probe._links.append(libbpf.call("bpf_program__attach_trace", probe._program(name)))
         except OSError as error:
             probe.close()
             raise ProbeError(refusal(error)) from error
@@ -197,8 +218,12 @@ class Probe:
         ways += [(cast, False, helper)]
         for last, way in ((way == ways[-1], way) for way in ways):
             try:
-                self._open(*way)
-                libbpf.call("bpf_object__load", self._object)
+                with contextlib.nullcontext() if helper else Handler() as handler:
+                    self._open(*way)
+                    if handler:
+                        for name in self._program_names():
+                            handler.target(self._program(name))
+                    libbpf.call("bpf_object__load", self._object)
                 break
             except OSError:
                 if last:

@@ -9,13 +9,14 @@ from collections import deque
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 
+BTF_KIND_TYPEDEF = 8
 BTF_KIND_FUNC = 12
 BTF_KIND_DATASEC = 15
 MAP_TYPE_RINGBUF = 27
 LOG_LINES = 400
 
 _PRINT = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
-_PREPARE = CFUNCTYPE(c_int, c_void_p, c_void_p, ctypes.c_long)
+PREPARE = CFUNCTYPE(c_int, c_void_p, c_void_p, ctypes.c_long)
 
 # (name, result, arguments)
 _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
@@ -32,7 +33,9 @@ _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
     ("bpf_map__pin", c_int, (c_void_p, c_char_p)),
     ("bpf_program__name", c_char_p, (c_void_p,)),
     ("bpf_program__fd", c_int, (c_void_p,)),
-    ("bpf_program__attach", c_void_p, (c_void_p,)),
+    ("bpf_program__section_name", c_char_p, (c_void_p,)),
+    ("bpf_program__set_attach_target", c_int, (c_void_p, c_int, c_char_p)),
+    ("bpf_program__attach_trace", c_void_p, (c_void_p,)),
     ("bpf_program__insns", c_void_p, (c_void_p,)),
     ("bpf_program__insn_cnt", c_size_t, (c_void_p,)),
     ("bpf_program__set_insns", c_int, (c_void_p, c_void_p, c_size_t)),
@@ -41,6 +44,9 @@ _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
     ("bpf_map_update_elem", c_int, (c_int, c_void_p, c_void_p, c_uint64)),
     ("bpf_map_lookup_elem", c_int, (c_int, c_void_p, c_void_p)),
     ("libbpf_num_possible_cpus", c_int, ()),
+    ("libbpf_register_prog_handler", c_int, (c_char_p, c_int, c_int, c_void_p)),
+    ("libbpf_unregister_prog_handler", c_int, (c_int,)),
+    ("libbpf_probe_bpf_prog_type", c_int, (c_int, c_void_p)),
     ("libbpf_set_print", c_void_p, (_PRINT,)),
     ("libbpf_version_string", c_char_p, ()),
     ("libbpf_probe_bpf_map_type", c_int, (c_int, c_void_p)),
@@ -113,11 +119,20 @@ def variables(btf: int, section: str) -> dict[str, tuple[int, int]]:
 
 def kernel_has_function(name: str) -> bool:
     """Whether the kernel's type information names a function."""
+    return _kernel_has(name, BTF_KIND_FUNC)
+
+
+def kernel_has_type(name: str) -> bool:
+    """Whether the kernel's type information names a typedef."""
+    return _kernel_has(name, BTF_KIND_TYPEDEF)
+
+
+def _kernel_has(name: str, kind: int) -> bool:
     lib = library()
     btf = lib.btf__load_vmlinux_btf()
     if not btf:
         return False
     try:
-        return bool(lib.btf__find_by_name_kind(btf, name.encode(), BTF_KIND_FUNC) > 0)
+        return bool(lib.btf__find_by_name_kind(btf, name.encode(), kind) > 0)
     finally:
         lib.btf__free(btf)

@@ -25,9 +25,9 @@ def test_a_new_file(trace: Tracer, tmp_path: Path) -> None:
 
 
 def test_a_missing_file(trace: Tracer, tmp_path: Path) -> None:
-    fd, params = trace.call("openat", 77, b"missing", os.O_WRONLY | os.O_APPEND, 0o777)
+    fd, params = trace.call("openat", 9977, b"missing", os.O_WRONLY | os.O_APPEND, 0o777)
     assert fd == -9
-    assert params == {"fd": -9, "dirfd": 77, "name": "missing", "flags": 2 | 8, "mode": 0, "dev": 0, "ino": 0}
+    assert params == {"fd": -9, "dirfd": 9977, "name": "missing", "flags": 2 | 8, "mode": 0, "dev": 0, "ino": 0}
 
 
 def test_a_name_that_cannot_be_read_has_no_value(trace: Tracer) -> None:

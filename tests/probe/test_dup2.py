@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("dup2", 9977, 5)
+    assert result < 0
+    assert params == {"res": result, "oldfd": 9977, "newfd": 5}

@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("epoll_wait", 9977, 8, 5, 0)
+    assert result < 0
+    assert params == {"res": result, "maxevents": 5}

@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("pidfd_open", 2**22 + 5, 0)
+    assert result < 0
+    assert params == {"fd": result, "pid": 2**22 + 5, "flags": 0}

@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("setgid", 2**32 - 1)
+    assert result < 0
+    assert params == {"res": result, "gid": 2**32 - 1}

@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("setrlimit", 99, 8)
+    assert result < 0
+    assert params == {"res": result, "cur": -1, "max": -1, "resource": 255}

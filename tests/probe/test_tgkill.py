@@ -1,0 +1,11 @@
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_names_its_arguments(trace: Tracer) -> None:
+    result, params = trace.call("tgkill", 2**22 + 4, 2**22 + 5, 9)
+    assert result < 0
+    assert params == {"res": result, "pid": 2**22 + 4, "tid": 2**22 + 5, "sig": 9}
