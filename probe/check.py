@@ -1,4 +1,4 @@
-"""What `tiercel doctor` says about this host's ability to run the probe: one finding a requirement, none of them loads it."""
+"""What `tiercel doctor` says of this host's ability to run the probe: one finding a requirement; nothing is loaded."""
 
 import contextlib
 import os

@@ -23,45 +23,25 @@ EXCLUDED_MAX = 8
 DEFAULT_RING_BYTES = 8 << 20
 # sched_process_exit has no number; its event can be named like a system call.
 PROCEXIT = "procexit"
-HOOKS = ("exec", PROCEXIT, "dispatch")  # dispatch last: what it calls must stand
+HOOKS = ("announce", "exec", PROCEXIT, "dispatch")  # dispatch last: what it calls must stand
 
-NUMBERS = {name: number for number, name, *_ in generated.SYSCALLS}
+NUMBERS = {row[1]: row[0] for row in generated.SYSCALLS}
 # What a registered thread group (the collector) does only to deliver events: reading, writing, waiting, memory.
-WAITING = [
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "epoll_ctl",
-    "futex",
-    "nanosleep",
-    "clock_nanosleep",
-    "sched_yield",
-    "mmap",
-    "munmap",
-    "mprotect",
-    "madvise",
-    "brk",
-    "lseek",
-    "fsync",
-    "fdatasync",
-    "getrandom",
-]
-DATA_PATH = frozenset(
-    {name for _, name, _, _, _, io in generated.SYSCALLS if io} | {n for n in WAITING if n in NUMBERS}
-)
+WAITING = frozenset({
+    "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "futex",
+    "nanosleep", "clock_nanosleep", "sched_yield", "mmap", "munmap", "mprotect", "madvise", "brk", "lseek", "fsync",
+    "fdatasync", "getrandom",
+})  # fmt: skip
+DATA_PATH = WAITING | {row[1] for row in generated.SYSCALLS if row[5]}
+
+
+COUNTERS = ("produced", "ring_full", "no_ring", "no_scratch", "excluded", "compat", "page_fault")
 
 
 class _Counters(ctypes.Structure):
     """`struct counters` of lib/maps.h."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in ("produced", "ring_full", "no_ring", "no_scratch", "excluded", "compat", "page_fault")
-    )
+    _fields_ = tuple((name, ctypes.c_uint64) for name in COUNTERS)
 
 
 LOSSES = ("ring_full", "no_ring", "no_scratch")
@@ -96,7 +76,7 @@ def refusal(error: OSError) -> str:
     if "failed to find valid kernel BTF" in text or error.errno == 3:
         return "the kernel has no type information (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF is needed"
     if error.errno == 1:
-        return "the kernel refuses the probe although this is root: CAP_BPF or CAP_PERFMON is missing, see `tiercel doctor`"
+        return "the kernel refuses the probe to root: CAP_BPF or CAP_PERFMON is missing, see `tiercel doctor`"
     if error.errno in (7, 13, 22):
         noise = ("END PROG LOAD LOG", "failed to load", "processed ")
         last = next((line for line in reversed(libbpf.log) if line.strip() and not any(n in line for n in noise)), "")
@@ -188,7 +168,7 @@ class Probe:
         """All counters, summed over the CPUs (lib/maps.h says what each means)."""
         values = (_Counters * self._cpus)()
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
-        return {name: sum(getattr(value, name) for value in values) for name, _ in _Counters._fields_}
+        return {name: sum(getattr(value, name) for value in values) for name in COUNTERS}
 
     def close(self) -> None:
         """Detach and unload; what is in the rings stays readable through a RingReader that has mapped them."""
@@ -242,8 +222,8 @@ class Probe:
         for name in ("rings_map", "scratch_map"):
             libbpf.call("bpf_map__set_max_entries", self._map(name), self._cpus)
         capture_ids = (ctypes.c_uint16 * SYSCALLS_MAX)()
-        for number, _, capture_id, *_ in generated.SYSCALLS:
-            capture_ids[number] = capture_id
+        for row in generated.SYSCALLS:
+            capture_ids[row[0]] = row[2]
         self._set_targets(
             targ_cast=ctypes.c_bool(cast),
             targ_raw=ctypes.c_bool(raw),

@@ -58,6 +58,7 @@ _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
 )
 
 log: deque[str] = deque(maxlen=LOG_LINES)
+_callbacks: list[object] = []  # libbpf keeps their addresses
 
 
 class _BtfType(ctypes.Structure):
@@ -84,8 +85,8 @@ def library() -> ctypes.CDLL:
         log.extend(buffer.value.decode(errors="replace").rstrip().splitlines())
         return 0
 
-    lib.keep_log = _PRINT(keep)  # lives as long as the library
-    lib.libbpf_set_print(lib.keep_log)
+    _callbacks.append(_PRINT(keep))
+    lib.libbpf_set_print(_callbacks[-1])
     return lib
 
 

@@ -45,7 +45,6 @@ def restore(instructions: "ctypes.Array[_Instruction]") -> int:
     return changed
 
 
-@libbpf.PREPARE
 def _prepare(program: int, _attributes: int, _cookie: int) -> int:
     lib = libbpf.library()
     count = lib.bpf_program__insn_cnt(program)
@@ -55,7 +54,7 @@ def _prepare(program: int, _attributes: int, _cookie: int) -> int:
     return int(lib.bpf_program__set_insns(program, instructions, count)) if restore(instructions) else 0
 
 
-_OPTIONS = _HandlerOptions(ctypes.sizeof(_HandlerOptions), 0, None, _prepare, None)
+_OPTIONS = _HandlerOptions(ctypes.sizeof(_HandlerOptions), 0, None, libbpf.PREPARE(_prepare), None)
 
 
 class Handler:

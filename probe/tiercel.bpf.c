@@ -6,6 +6,7 @@
 
 #include "dispatch.bpf.c"
 
+#include "process/announce.bpf.c"
 #include "process/exec.bpf.c"
 #include "process/procexit.bpf.c"
 
@@ -151,5 +152,8 @@
 #include "syscalls/vfork.bpf.c"
 #include "syscalls/write.bpf.c"
 #include "syscalls/writev.bpf.c"
+
+// Puts the layout into the object's type information, where a test compares it with the readers of it.
+const struct record_header *record_layout __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -69,6 +69,14 @@ struct {
     __uint(value_size, sizeof(u32));
 } programs_map SEC(".maps");
 
+// Flags of the clone3 that made a task (process/announce.bpf.c).
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, u64);
+} clone_flags_map SEC(".maps");
+
 // What may change while the probe runs.
 struct switches {
     u64 wanted[SYSCALLS_MAX / 64];

@@ -1,0 +1,136 @@
+"""The loader and what holds for all programs together."""
+
+import os
+import re
+import subprocess
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tiercel._engine import Batch, RingReader
+from tiercel.errors import ProbeError
+from tiercel.probe import core
+from tiercel.probe.core import DATA_PATH, HOOKS, NUMBERS, OBJECT, Probe
+from tiercel.schemas import generated
+
+from .conftest import Tracer, syscall
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {path.name.removesuffix(".bpf.c") for path in (ROOT / "probe/syscalls").glob("*.bpf.c")}
+
+
+def drain(probe: Probe, reader: RingReader) -> Batch:
+    batch = Batch()
+    while reader.drain(batch, until=2**63, clock_offset=0, limit=100_000):
+        pass
+    return batch
+
+
+def test_every_program_is_compiled_in_and_named_after_a_call() -> None:
+    main = (ROOT / "probe/tiercel.bpf.c").read_text()
+    assert set(re.findall(r'"syscalls/(\w+)\.bpf\.c"', main)) == PROGRAMS
+    assert NUMBERS.keys() >= PROGRAMS
+
+
+def test_every_call_that_changes_state_has_a_program() -> None:
+    rows = tomllib.loads((ROOT / "schemas/syscalls.toml").read_text())["syscall"]
+    assert {row["name"] for row in rows if row.get("state")} <= PROGRAMS
+
+
+@pytest.mark.bpf
+def test_every_program_is_loaded(live_probe: Probe) -> None:
+    assert live_probe.programs == PROGRAMS
+
+
+@pytest.mark.bpf
+def test_a_call_without_a_program_is_a_generic_event(trace: Tracer) -> None:
+    trace.probe.set_wanted({"getpgrp"})
+    try:
+        params = trace.one("syscall", lambda: syscall("getpgrp"))
+    finally:
+        trace.probe.set_wanted(trace.probe.programs | {"procexit"})
+    capture_id = next(row[2] for row in generated.SYSCALLS if row[1] == "getpgrp")
+    assert params == {"ID": capture_id, "nativeID": NUMBERS["getpgrp"]}
+
+
+@pytest.mark.bpf
+def test_only_the_wanted_calls_are_traced(trace: Tracer) -> None:
+    trace.probe.set_wanted({"getuid"})
+    try:
+        events = trace.everything(lambda: (os.getuid(), os.getgid()))
+    finally:
+        trace.probe.set_wanted(trace.probe.programs | {"procexit"})
+    assert {e["name"] for e in events} == {"getuid"}
+
+
+@pytest.mark.bpf
+def test_produced_is_delivered_plus_dropped() -> None:
+    with Probe.load({"getuid"}, ring_bytes=4096) as probe:
+        reader = RingReader(probe.ring_fds, probe.ring_bytes)
+        for _ in range(1000):
+            os.getuid()
+        probe.set_wanted(set())
+        delivered = len(drain(probe, reader))
+        dropped = probe.drops()
+        assert probe.produced() == delivered + sum(dropped.values()) >= 1000
+        assert dropped["ring_full"] > 0
+        assert reader.bad_records == 0
+        reader.close()
+
+
+@pytest.mark.bpf
+def test_a_registered_group_is_left_out_where_it_delivers_events() -> None:
+    with Probe.load({"write", "getuid"}, ring_bytes=1 << 20, exclude_tgids=[os.getpid()]) as probe:
+        reader = RingReader(probe.ring_fds, probe.ring_bytes)
+        with Path(os.devnull).open("wb", buffering=0) as null:
+            null.write(b"x")
+        os.getuid()
+        subprocess.run(["/bin/sh", "-c", "echo x >/dev/null"], check=True)
+        probe.set_wanted(set())
+        events = drain(probe, reader).to_dicts()
+        mine = {e["name"] for e in events if e["tid"] == threading.get_native_id()}
+        assert mine == {"getuid"}
+        assert [e for e in events if e["name"] == "write" and e["tid"] != threading.get_native_id()]
+        assert probe.counters()["excluded"] >= 1
+        reader.close()
+
+
+def test_data_path_leaves_exec_ptrace_and_connect_traced() -> None:
+    assert not DATA_PATH & {"execve", "execveat", "ptrace", "connect", "openat", "unlink", "clone"}
+    assert NUMBERS.keys() >= DATA_PATH
+
+
+@pytest.mark.bpf
+def test_an_unknown_name_is_refused(live_probe: Probe) -> None:
+    with pytest.raises(ProbeError, match="no system call of this machine is called 'opnat'"):
+        live_probe.set_wanted({"opnat"})
+
+
+def test_a_missing_object_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "OBJECT", Path("/nonexistent/tiercel.bpf.o"))
+    with pytest.raises(ProbeError, match="run `make probe`"):
+        Probe.load(set())
+
+
+def test_the_layouts_are_those_of_the_object() -> None:
+    if not OBJECT.exists():
+        pytest.skip("the probe is not built")
+    dump = subprocess.run(
+        ["bpftool", "btf", "dump", "file", str(OBJECT)], capture_output=True, text=True, check=True
+    ).stdout
+    for name, layout in (("counters", core._Counters), ("switches", core._Switches)):
+        found = re.search(rf"STRUCT '{name}' size=(\d+) vlen=(\d+)\n((?:\t.*\n)+)", dump)
+        assert found
+        members = re.findall(r"'(\w+)' type_id=\d+ bits_offset=(\d+)", found[3])
+        assert [(m, int(o) // 8) for m, o in members] == [
+            (field[0], getattr(layout, field[0]).offset) for field in layout._fields_
+        ]
+    header = re.search(r"STRUCT 'record_header' size=32 vlen=7\n((?:\t.*\n)+)", dump)
+    assert header
+    assert re.findall(r"'(\w+)' type_id=\d+ bits_offset=(\d+)", header[1]) == [
+        ("ts", "0"), ("tid", "64"), ("len", "128"), ("code", "160"), ("nparams", "176"),
+        ("cpu", "192"), ("flags", "224"),
+    ]  # fmt: skip
+    assert set(HOOKS) <= set(re.findall(r"FUNC '(\w+)'", dump))

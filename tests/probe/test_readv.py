@@ -1,0 +1,19 @@
+import os
+
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_buffers_of_a_pipe(trace: Tracer) -> None:
+    r, w = os.pipe()
+    first, second = bytearray(3), bytearray(100)
+    events = trace.everything(lambda: (os.writev(w, [b"x" * 70, b"y" * 30]), os.readv(r, [first, second])))
+    calls = {e["name"]: e["params"] for e in events if e["name"] in ("readv", "writev")}
+    data = b"x" * 70 + b"y" * 10
+    assert calls["writev"] == {"res": 100, "data": data, "fd": w, "size": 100}
+    assert calls["readv"] == {"res": 100, "size": 103, "data": data, "fd": r}
+    os.close(r)
+    os.close(w)
