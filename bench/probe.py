@@ -1,5 +1,5 @@
-"""What the probe adds to a system call: nothing loaded, a bpftrace counter on sys_exit, the probe not wanting the call, and
-the probe tracing it. Prints a table of nanoseconds a call; run as root on an idle machine.
+"""What the probe adds to a system call: nothing loaded, a bpftrace counter on sys_exit, the probe not wanting the call,
+and the probe tracing it. Prints a table of nanoseconds a call; run as root on an idle machine.
 """
 
 import argparse

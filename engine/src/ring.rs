@@ -60,20 +60,36 @@ impl Ring {
     pub fn map(fd: i32, bytes: usize) -> std::io::Result<Ring> {
         // SAFETY: sysconf has no preconditions.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        if !bytes.is_power_of_two() || bytes % page != 0 {
-            return Err(std::io::Error::other(format!("a ring of {bytes} bytes is no power of two of whole pages")));
+        if !bytes.is_power_of_two() || !bytes.is_multiple_of(page) {
+            return Err(std::io::Error::other(format!(
+                "a ring of {bytes} bytes is no power of two of whole pages"
+            )));
         }
         let length = page + 2 * bytes;
         // SAFETY: a fresh shared mapping at an address of the kernel's choice; failure is checked.
         let consumer_page = unsafe {
-            libc::mmap(std::ptr::null_mut(), page, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                page,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                fd,
+                0,
+            )
         };
         if consumer_page == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error());
         }
         // SAFETY: as above, read only.
         let producer_pages = unsafe {
-            libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, fd, page as libc::off_t)
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                fd,
+                page as libc::off_t,
+            )
         };
         if producer_pages == libc::MAP_FAILED {
             let error = std::io::Error::last_os_error();
@@ -91,7 +107,12 @@ impl Ring {
                 bytes as u64,
             )
         };
-        ring.mapping = Some(Mapping { consumer_page, producer_pages, page, length });
+        ring.mapping = Some(Mapping {
+            consumer_page,
+            producer_pages,
+            page,
+            length,
+        });
         Ok(ring)
     }
 
@@ -103,7 +124,14 @@ impl Ring {
     pub unsafe fn at(consumer: *const AtomicU64, producer: *const AtomicU64, data: *const u8, bytes: u64) -> Ring {
         // SAFETY: valid by contract.
         let position = unsafe { &*consumer }.load(Ordering::Acquire);
-        Ring { consumer, producer, data, bytes, position, mapping: None }
+        Ring {
+            consumer,
+            producer,
+            data,
+            bytes,
+            position,
+            mapping: None,
+        }
     }
 
     /// The producer's position; pairs with the kernel's release store, so all up to it is visible.
@@ -122,7 +150,7 @@ impl Ring {
         if available == 0 {
             return Head::Empty;
         }
-        if available > self.bytes || available < RING_HEADER || self.position % 8 != 0 {
+        if available > self.bytes || available < RING_HEADER || !self.position.is_multiple_of(8) {
             return Head::Broken;
         }
         let offset = (self.position & (self.bytes - 1)) as usize;
@@ -207,7 +235,14 @@ impl<'a> Record<'a> {
             return None;
         }
         let (ts, tid, cpu) = (u64_at(bytes, 0), u64_at(bytes, 8), u32_at(bytes, 24));
-        Some(Record { ts, tid, cpu, kind, lengths, data })
+        Some(Record {
+            ts,
+            tid,
+            cpu,
+            kind,
+            lengths,
+            data,
+        })
     }
 }
 
@@ -241,7 +276,9 @@ impl Rings {
         }
         let mut appended = 0;
         while appended < limit {
-            let Some(Reverse((ts, index, size))) = heads.pop() else { break };
+            let Some(Reverse((ts, index, size))) = heads.pop() else {
+                break;
+            };
             if ts > until {
                 break;
             }
@@ -249,7 +286,14 @@ impl Rings {
             if let Some(record) = Record::parse(ring.record(size)) {
                 let lengths = record.lengths.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0)));
                 let utc = record.ts.wrapping_add_signed(clock_offset);
-                batch.push_packed(utc, record.tid as i64, record.cpu as u16, record.kind, lengths, record.data);
+                batch.push_packed(
+                    utc,
+                    record.tid as i64,
+                    record.cpu as u16,
+                    record.kind,
+                    lengths,
+                    record.data,
+                );
                 appended += 1;
             }
             ring.step(RING_HEADER + (size as u64).next_multiple_of(8));

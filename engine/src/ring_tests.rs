@@ -13,12 +13,23 @@ struct Fake {
 
 impl Fake {
     fn new() -> Fake {
-        Fake { consumer: Box::default(), producer: Box::default(), data: vec![0; 2 * BYTES / 8] }
+        Fake {
+            consumer: Box::default(),
+            producer: Box::default(),
+            data: vec![0; 2 * BYTES / 8],
+        }
     }
 
     fn ring(&mut self) -> Ring {
         // SAFETY: the tests keep the Fake alive and write only while no Ring method runs.
-        unsafe { Ring::at(&*self.consumer, &*self.producer, self.data.as_mut_ptr().cast(), BYTES as u64) }
+        unsafe {
+            Ring::at(
+                &*self.consumer,
+                &*self.producer,
+                self.data.as_mut_ptr().cast(),
+                BYTES as u64,
+            )
+        }
     }
 
     fn put(&mut self, bits: u32, record: &[u8]) {
@@ -67,7 +78,10 @@ fn records_of_all_rings_come_in_order_of_time_up_to_the_watermark() {
     assert_eq!(rings.drain(&mut batch, 50, 1000, 100), 5);
     assert_eq!(times(&batch), [1010, 1020, 1030, 1040, 1050]);
     let event = batch.get(1);
-    assert_eq!((event.tid(), event.cpu(), event.result(), event.int(1)), (2, 3, Some(0), Some(4)));
+    assert_eq!(
+        (event.tid(), event.cpu(), event.result(), event.int(1)),
+        (2, 3, Some(0), Some(4))
+    );
     assert_eq!(rings.fill(), [0, 64]);
     assert_eq!(a.consumer.load(Ordering::Relaxed), 3 * 64);
     assert_eq!(rings.drain(&mut batch, 60, 0, 100), 1);
@@ -120,7 +134,14 @@ fn a_record_that_contradicts_itself_is_counted_and_skipped() {
     };
     let mut a = Fake::new();
     // Length, code, number of parameters, a parameter's length; too short.
-    for record in [wrong(16, 51), wrong(20, 6), wrong(22, 3), wrong(32, 9), good[..31].to_vec(), Vec::new()] {
+    for record in [
+        wrong(16, 51),
+        wrong(20, 6),
+        wrong(22, 3),
+        wrong(32, 9),
+        good[..31].to_vec(),
+        Vec::new(),
+    ] {
         a.put(0, &record);
     }
     a.put(0, &close(7, 1, 1));

@@ -30,9 +30,14 @@ fn closed() -> PyErr {
 impl PyRingReader {
     #[new]
     fn new(fds: Vec<i32>, ring_bytes: usize) -> PyResult<PyRingReader> {
-        let rings = fds.iter().map(|&fd| Ring::map(fd, ring_bytes)).collect::<Result<Vec<_>, _>>();
+        let rings = fds
+            .iter()
+            .map(|&fd| Ring::map(fd, ring_bytes))
+            .collect::<Result<Vec<_>, _>>();
         let rings = rings.map_err(|e| PyOSError::new_err(format!("a ring cannot be mapped: {e}")))?;
-        Ok(PyRingReader { rings: Mutex::new(Some(Rings::new(rings))) })
+        Ok(PyRingReader {
+            rings: Mutex::new(Some(Rings::new(rings))),
+        })
     }
 
     #[pyo3(signature = (batch, *, until, clock_offset, limit))]
@@ -45,8 +50,12 @@ impl PyRingReader {
         limit: usize,
     ) -> PyResult<usize> {
         let target = &mut batch.batch;
-        py.detach(|| self.lock().as_mut().map(|rings| rings.drain(target, until, clock_offset, limit)))
-            .ok_or_else(closed)
+        py.detach(|| {
+            self.lock()
+                .as_mut()
+                .map(|rings| rings.drain(target, until, clock_offset, limit))
+        })
+        .ok_or_else(closed)
     }
 
     #[getter]
