@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,11 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("pipe2", 8, 0o2000000)
     assert result < 0
     assert params == {"res": result, "fd1": -1, "fd2": -1, "ino": 0, "flags": 4096}
+
+
+def test_both_ends(trace: Tracer) -> None:
+    ends: list[int] = []
+    params = trace.one("pipe2", lambda: ends.extend(os.pipe()))
+    assert params == {"res": 0, "fd1": ends[0], "fd2": ends[1], "ino": os.fstat(ends[0]).st_ino, "flags": 4096}
+    for fd in ends:
+        os.close(fd)
