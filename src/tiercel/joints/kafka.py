@@ -1,0 +1,213 @@
+"""The joint of a fleet: confluent-kafka, with murmur2 keys, idempotent sends and commits by hand."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import confluent_kafka as ck
+
+from tiercel.errors import KafkaError
+from tiercel.joints.base import Done, Message
+
+log = logging.getLogger(__name__)
+
+Assigned = Callable[[set[int]], None]
+
+
+def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) -> dict[str, int]:
+    """Partitions of each topic; one clear KafkaError if no broker answers or a topic is missing."""
+    admin = ck.admin.AdminClient({**client, "log_level": 0})
+    try:
+        found = admin.list_topics(timeout=timeout).topics
+    except ck.KafkaException as error:
+        reason = error.args[0].str()
+        raise KafkaError(f"no Kafka broker answers at {client.get('bootstrap.servers')} ({reason})") from None
+    missing = [topic for topic in topics if topic not in found or found[topic].error]
+    if missing:
+        raise KafkaError(
+            f"Kafka at {client.get('bootstrap.servers')} has no topic {', '.join(missing)}, or it may not be read here"
+        )
+    return {topic: len(found[topic].partitions) for topic in topics}
+
+
+def topic_id(client: dict[str, Any], topic: str, timeout: float = 10.0) -> str:
+    """Kafka's own id of a topic: offsets mean something only together with it, as a topic may be made anew."""
+    admin = ck.admin.AdminClient({**client, "log_level": 0})
+    try:
+        described = admin.describe_topics(ck.TopicCollection([topic]), request_timeout=timeout)[topic].result()
+    except ck.KafkaException as error:
+        raise KafkaError(f"topic {topic} cannot be described: {error.args[0].str()}") from None
+    return f"kafka:{described.topic_id}"
+
+
+class KafkaProducer:
+    """See `base.Producer`. Holds at most `max_bytes`; a message waits for its broker as long as it takes."""
+
+    def __init__(self, client: dict[str, Any], *, max_bytes: int = 64 << 20, linger_ms: int = 5) -> None:
+        self.failed = 0
+        self._address = client.get("bootstrap.servers")
+        self._down = False
+        self._producer = ck.Producer(
+            {
+                **client,
+                "enable.idempotence": True,
+                "compression.type": "zstd",
+                "partitioner": "murmur2",
+                "linger.ms": linger_ms,
+                "message.max.bytes": 4 << 20,
+                "message.timeout.ms": 0,
+                "queue.buffering.max.kbytes": max_bytes >> 10,
+                "queue.buffering.max.messages": 100_000,
+                "error_cb": self._error,
+                "log_level": 0,
+            }
+        )
+
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        partition: int | None = None,
+        *,
+        timeout: float = 0.0,
+        done: Done | None = None,
+    ) -> bool:
+        def delivered(error: ck.KafkaError | None, _message: ck.Message) -> None:
+            if error is not None:
+                self.failed += 1
+                log.error("message refused topic=%s reason=%s", topic, error.str())
+            if done is not None:
+                done(error.str() if error is not None else None)
+
+        deadline = time.monotonic() + timeout
+        place = {} if partition is None else {"partition": partition}
+        while True:
+            try:
+                self._producer.produce(topic, key=key, value=value, on_delivery=delivered, **place)
+            except BufferError:
+                left = deadline - time.monotonic()
+                self._producer.poll(max(0.0, min(left, 0.1)))
+                if left <= 0:
+                    return False
+            except ck.KafkaException as error:
+                raise KafkaError(f"message to {topic} refused: {error.args[0].str()}") from None
+            else:
+                self._producer.poll(0)
+                return True
+
+    def poll(self) -> None:
+        self._producer.poll(0)
+
+    def flush(self, timeout: float = 10.0) -> int:
+        return int(self._producer.flush(timeout))
+
+    def waiting(self) -> int:
+        """Messages not yet safe."""
+        return len(self._producer)
+
+    def close(self) -> None:
+        self._producer.flush(0)
+
+    def _error(self, error: ck.KafkaError) -> None:
+        if error.code() == ck.KafkaError._ALL_BROKERS_DOWN and not self._down:
+            self._down = True
+            log.warning("brokers are away, messages wait brokers=%s", self._address)
+        elif error.fatal():
+            log.error("producer is broken reason=%s", error.str())
+
+
+class KafkaConsumer:
+    """See `base.Consumer`. A member of a consumer group; offsets are committed by `commit` alone.
+
+    `assigned` and `revoked` get the partitions that come and go, once each however many topics they belong to.
+    """
+
+    def __init__(
+        self,
+        client: dict[str, Any],
+        group: str,
+        topics: Sequence[str],
+        *,
+        assigned: Assigned | None = None,
+        revoked: Assigned | None = None,
+    ) -> None:
+        check(client, topics)
+        self._assigned, self._revoked = assigned, revoked
+        self._closed = False
+        self._consumer = ck.Consumer(
+            {
+                **client,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                # A topic's partitions go together: what a sink must know of partition 3 is one thing for all topics.
+                "partition.assignment.strategy": "range",
+                "isolation.level": "read_committed",
+                "fetch.message.max.bytes": 4 << 20,
+                "queued.max.messages.kbytes": 32 << 10,
+                "fetch.wait.max.ms": 50,
+                "log_level": 0,
+            }
+        )
+        self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+
+    def read(self, limit: int = 500, timeout: float = 1.0) -> list[Message]:
+        # consume(n) would wait for all n; so wait for one, then take what is there.
+        first = self._consumer.consume(1, timeout)
+        found = first + (self._consumer.consume(limit - 1, 0) if first and limit > 1 else [])
+        return [message for raw in found if (message := self._convert(raw)) is not None]
+
+    def __iter__(self) -> Iterator[Message]:
+        while not self._closed:
+            yield from self.read()
+
+    def commit(self, messages: Iterable[Message]) -> None:
+        last: dict[tuple[str, int], int] = {}
+        for message in messages:
+            place = message.topic, message.partition
+            last[place] = max(last.get(place, -1), message.offset)
+        offsets = [ck.TopicPartition(topic, part, offset + 1) for (topic, part), offset in last.items()]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except ck.KafkaException as error:
+            # A partition that has moved on is read again by its new owner, who skips what is already there.
+            log.warning("offsets not committed reason=%s", error.args[0].str())
+
+    def lag(self) -> int:
+        """Messages between what was read and the ends of the partitions, as far as the client knows by itself."""
+        total = 0
+        for place in self._consumer.position(self._consumer.assignment()):
+            _low, high = self._consumer.get_watermark_offsets(place, cached=True)
+            total += max(0, high - place.offset) if high >= 0 and place.offset >= 0 else 0
+        return total
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
+
+    def _convert(self, raw: ck.Message) -> Message | None:
+        error = raw.error()
+        if error is not None:
+            if error.fatal() or error.code() in {
+                ck.KafkaError.TOPIC_AUTHORIZATION_FAILED,
+                ck.KafkaError._AUTHENTICATION,
+            }:
+                raise KafkaError(f"reading {raw.topic()} failed: {error.str()}")
+            log.warning("read failed topic=%s reason=%s", raw.topic(), error.str())
+            return None
+        topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
+        assert topic is not None and partition is not None and offset is not None
+        return Message(topic, partition, offset, raw.key() or b"", raw.value() or b"")
+
+    def _on_assign(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        if self._assigned is not None and partitions:
+            self._assigned({p.partition for p in partitions})
+
+    def _on_revoke(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        if self._revoked is not None and partitions:
+            self._revoked({p.partition for p in partitions})

@@ -1,0 +1,179 @@
+"""A process that exposes a chDB directory through ClickHouse's HTTP interface, so that several clients can use one store.
+
+Only for tests and `make cluster`: it listens on loopback and knows no users. `python -m tiercel.testing.chdb_http DIR [PORT]`
+prints `listening on PORT` when it is ready; `ChdbServer` does that from a test.
+"""
+
+import gzip
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+_INSERT = re.compile(rb"\s*(INSERT\s+INTO\s+.*?)\s+FORMAT\s+(\w+)[ \t]*\n", re.IGNORECASE | re.DOTALL)
+_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+_CODE = re.compile(r"Code: (\d+)")
+# Query parameters that are for the transport, not settings of the engine.
+_TRANSPORT = {
+    *("query", "database", "query_id", "session_id", "default_format", "compress", "decompress", "buffer_size"),
+    *("client_protocol_version", "enable_http_compression", "wait_end_of_query", "send_progress_in_http_headers"),
+    *("http_headers_progress_interval_ms", "user", "password", "session_timeout", "session_check", "quota_key", "role"),
+}
+
+
+def _decompress(data: bytes, encoding: str) -> bytes:
+    if encoding == "lz4":
+        import lz4.frame
+
+        return bytes(lz4.frame.decompress(data))
+    if encoding == "zstd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return gzip.decompress(data) if encoding == "gzip" else data
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: a thread and a chDB handle of its own."""
+
+    protocol_version = "HTTP/1.1"
+    path_of_store = ""
+
+    def setup(self) -> None:
+        import chdb
+
+        super().setup()
+        # One engine a process: further handles share it, each with its own settings and database.
+        self.engine: Any = chdb.connect(self.path_of_store)
+
+    def finish(self) -> None:
+        super().finish()
+        self.engine.close()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Requests are not logged."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        if self.path == "/ping":
+            self._answer(200, b"Ok.\n")
+        else:
+            self._run()
+
+    def do_POST(self) -> None:  # noqa: N802
+        self._run()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            chunks = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            data = b"".join(chunks)
+        else:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return _decompress(data, self.headers.get("Content-Encoding", ""))
+
+    def _run(self) -> None:
+        asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, keep_blank_values=True))
+        body = self._body()
+        text = asked["query"].encode() + b"\n" + body if "query" in asked else body
+        values = {name[6:]: value for name, value in asked.items() if name.startswith("param_")}
+        settings = {k: v for k, v in asked.items() if k not in _TRANSPORT and not k.startswith("param_")}
+        try:
+            if asked.get("database"):
+                self.engine.query(f"USE `{asked['database']}`")
+            for name, value in settings.items():
+                self.engine.query(f"SET {name} = {_quoted(value)}")
+            try:
+                shape, answer = self._execute(text, values, asked.get("default_format", "TabSeparated"))
+            finally:
+                for name in settings:
+                    self.engine.query(f"SET {name} = DEFAULT")
+        except Exception as error:
+            message = str(error)
+            code = _CODE.search(message)
+            self._answer(500, message.encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1000"})
+        else:
+            self._answer(200, answer, {"X-ClickHouse-Format": shape} if shape else {})
+
+    def _execute(self, text: bytes, values: dict[str, str], default: str) -> tuple[str, bytes]:
+        insert = _INSERT.match(text)
+        if insert:
+            with tempfile.NamedTemporaryFile(suffix=".insert") as file:
+                file.write(text[insert.end() :])
+                file.flush()
+                into, shape = insert[1].decode(), insert[2].decode()
+                self.engine.query(f"{into} FROM INFILE {_quoted(file.name)} FORMAT {shape}")
+            return "", b""
+        sql = text.decode()
+        asked = _FORMAT.search(text)
+        if asked:
+            return asked[1].decode(), self.engine.query(sql, params=values).bytes() or b""
+        # A statement with a result has a line of names, if only that; one without has nothing. The header must tell them apart.
+        answer = self.engine.query(sql, "TabSeparatedWithNames", params=values).bytes() or b""
+        return (default, answer.partition(b"\n")[2]) if answer else ("", b"")
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"X-ClickHouse-Timezone": "UTC", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def serve(directory: str, port: int = 0) -> None:
+    """Serve the store in `directory` on a port of loopback until killed."""
+    import chdb
+
+    engine = chdb.connect(directory)  # holds the engine open between connections
+    handler = type("Handler", (_Handler,), {"path_of_store": directory})
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        server.daemon_threads = True
+        print(f"listening on {server.server_address[1]}", flush=True)
+        server.serve_forever()
+    engine.close()
+
+
+class ChdbServer:
+    """The process, as a context manager; `dsn` is what tiercel takes, `port` the HTTP port."""
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self._arguments = [sys.executable, "-m", "tiercel.testing.chdb_http", str(directory), str(port)]
+        self.process: subprocess.Popen[str] | None = None
+        self.port = port
+
+    def __enter__(self) -> "ChdbServer":
+        self.process = subprocess.Popen(self._arguments, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.process.stdout.close()
+        if not line.startswith("listening on "):
+            raise RuntimeError(f"chDB did not start (exit status {self.process.wait()})")
+        self.port = int(line.split()[-1])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def dsn(self) -> str:
+        return f"clickhouse://default@127.0.0.1:{self.port}/default"
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
