@@ -3,7 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from confluent_kafka import KafkaError as Code
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
 from tiercel.errors import KafkaError
+from tiercel.schemas import avro
 
 RAW = "tiercel.raw"
 EVENTS = "tiercel.events"
@@ -40,10 +45,6 @@ def create(client: dict[str, Any], *, partitions: int, replication: int = 1, tim
 
     Existing topics stay as they are: with another number of partitions hosts would move away from their state.
     """
-    from confluent_kafka import KafkaError as Code
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic
-
     admin = AdminClient({**client, "log_level": 0})
     wanted = [
         NewTopic(
@@ -70,10 +71,6 @@ def create(client: dict[str, Any], *, partitions: int, replication: int = 1, tim
 
 def publish_schemas(client: dict[str, Any], timeout: float = 20.0) -> None:
     """Put each Avro schema on the compacted schema topic, its fingerprint (8 bytes, little-endian) being the key."""
-    from confluent_kafka import Producer
-
-    from tiercel.schemas import avro
-
     producer = Producer({**client, "log_level": 0, "enable.idempotence": True})
     for name in avro.NAMES:
         producer.produce(SCHEMAS, key=avro.fingerprint(name), value=avro.schema_json(name).encode())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import confluent_kafka as ck
+from confluent_kafka.admin import AdminClient
 
 from tiercel.errors import KafkaError
 from tiercel.joints.base import Done, Message
@@ -17,7 +18,7 @@ Assigned = Callable[[set[int]], None]
 
 def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) -> dict[str, int]:
     """Partitions of each topic; one clear KafkaError if no broker answers or a topic is missing."""
-    admin = ck.admin.AdminClient({**client, "log_level": 0})
+    admin = AdminClient({**client, "log_level": 0})
     try:
         found = admin.list_topics(timeout=timeout).topics
     except ck.KafkaException as error:
@@ -33,7 +34,7 @@ def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) 
 
 def topic_id(client: dict[str, Any], topic: str, timeout: float = 10.0) -> str:
     """Kafka's own id of a topic: offsets mean something only together with it, as a topic may be made anew."""
-    admin = ck.admin.AdminClient({**client, "log_level": 0})
+    admin = AdminClient({**client, "log_level": 0})
     try:
         described = admin.describe_topics(ck.TopicCollection([topic]), request_timeout=timeout)[topic].result()
     except ck.KafkaException as error:
@@ -82,10 +83,11 @@ class KafkaProducer:
                 done(error.str() if error is not None else None)
 
         deadline = time.monotonic() + timeout
-        place = {} if partition is None else {"partition": partition}
         while True:
             try:
-                self._producer.produce(topic, key=key, value=value, on_delivery=delivered, **place)
+                self._producer.produce(
+                    topic, key=key, value=value, partition=-1 if partition is None else partition, on_delivery=delivered
+                )
             except BufferError:
                 left = deadline - time.monotonic()
                 self._producer.poll(max(0.0, min(left, 0.1)))

@@ -15,6 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import chdb
+import lz4.frame
+import zstandard
+
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s+.*?)\s+FORMAT\s+(\w+)[ \t]*\n", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _CODE = re.compile(r"Code: (\d+)")
@@ -28,12 +32,8 @@ _TRANSPORT = {
 
 def _decompress(data: bytes, encoding: str) -> bytes:
     if encoding == "lz4":
-        import lz4.frame
-
         return bytes(lz4.frame.decompress(data))
     if encoding == "zstd":
-        import zstandard
-
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return gzip.decompress(data) if encoding == "gzip" else data
 
@@ -49,11 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
     path_of_store = ""
 
     def setup(self) -> None:
-        import chdb
-
         super().setup()
         # One engine a process: further handles share it, each with its own settings and database.
-        self.engine: Any = chdb.connect(self.path_of_store)
+        self.engine: Any = chdb.connect(self.path_of_store)  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
         super().finish()
@@ -134,9 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def serve(directory: str, port: int = 0) -> None:
     """Serve the store in `directory` on a port of loopback until killed."""
-    import chdb
-
-    engine = chdb.connect(directory)  # holds the engine open between connections
+    engine = chdb.connect(directory)  # type: ignore[no-untyped-call] # holds the engine open between connections
     handler = type("Handler", (_Handler,), {"path_of_store": directory})
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.daemon_threads = True

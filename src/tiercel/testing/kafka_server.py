@@ -15,6 +15,9 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 from types import TracebackType
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
 from tiercel.errors import KafkaError
 
 VERSION = "4.1.0"
@@ -161,9 +164,6 @@ class KafkaServer:
             time.sleep(0.1)
 
     def _answers(self) -> bool:
-        from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
-
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", self.port)):
                 return False

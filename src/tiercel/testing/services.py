@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tiercel.errors import KafkaError
+from tiercel.schemas import topics as declared
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.kafka_server import KafkaServer
 
@@ -63,7 +64,7 @@ def kafka() -> Iterator[Kafka]:
     """A broker for the whole run; make topics with names or groups of your own."""
     with ExitStack() as stack:
         if docker_has(_KAFKA_IMAGE):
-            from testcontainers.kafka import KafkaContainer
+            from testcontainers.kafka import KafkaContainer  # noqa: PLC0415 - only with a Docker engine
 
             container = stack.enter_context(KafkaContainer(_KAFKA_IMAGE).with_kraft())
             yield Kafka(container.get_bootstrap_server())
@@ -78,8 +79,6 @@ def kafka() -> Iterator[Kafka]:
 @pytest.fixture(scope="session")
 def topics(kafka: Kafka) -> Kafka:
     """The broker with Tiercel's topics (three partitions) and the schemas on theirs."""
-    from tiercel.schemas import topics as declared
-
     declared.create(kafka.client, partitions=3)
     declared.publish_schemas(kafka.client)
     return kafka
@@ -90,7 +89,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     """An empty store that several processes can use."""
     with ExitStack() as stack:
         if docker_has(_CLICKHOUSE_IMAGE):
-            from testcontainers.clickhouse import ClickHouseContainer
+            from testcontainers.clickhouse import ClickHouseContainer  # noqa: PLC0415
 
             container = stack.enter_context(ClickHouseContainer(_CLICKHOUSE_IMAGE, port=8123))
             address = f"{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"

@@ -1,0 +1,186 @@
+"""Drains a source, numbers what comes, cuts it into batches and hands them to a producer as Avro. Never holds up its source."""
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from tiercel._engine import Batch, encode_raw
+from tiercel.collector.sources import Source
+from tiercel.joints.base import Producer
+from tiercel.schemas import avro, topics
+
+log = logging.getLogger(__name__)
+
+LossKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose events they are. `run` is the first number of this run of the collector."""
+
+    host_id: str
+    host: str
+    boot_id: str
+    run: int
+
+    @classmethod
+    def of_this_host(cls, host_id: str, host: str) -> "Identity":
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return cls(host_id, host, boot, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 100)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a run has come to. produced = delivered + lost once the collector has finished."""
+
+    produced: int
+    delivered: int
+    lost: dict[LossKey, int]
+    batches: int
+
+
+class Collector:
+    """One run. `run` drives it to its end; `step` is a single turn, for whoever has a loop of its own."""
+
+    def __init__(
+        self,
+        source: Source,
+        output: Producer,
+        identity: Identity,
+        *,
+        linger_ms: int = 100,
+        batch_events: int = 1000,
+        batch_bytes: int = 512 * 1024,
+    ) -> None:
+        self._source, self._output, self._identity = source, output, identity
+        self._linger = linger_ms / 1000
+        self._batch_events, self._batch_bytes = batch_events, batch_bytes
+        self._key = identity.host_id.encode()
+        self._pending = Batch()
+        self._since = 0.0
+        self._seq = identity.run
+        self._delivered = 0
+        self._own: Counter[LossKey] = Counter()
+        self._told: Counter[LossKey] = Counter()
+        self._told_produced = 0
+        self._batches = 0
+        self._complained = 0.0
+
+    def run(self, stop: Event, flush_timeout: float = 10.0) -> Totals:
+        """Snapshot, then events until `stop` is set or the source ends; returns when all is safe or time is up."""
+        self.begin()
+        while not stop.is_set() and not self._source.finished():
+            self.step()
+        return self.finish(flush_timeout)
+
+    def begin(self) -> None:
+        """Tell what the host is; nothing can be understood without it, so this waits for room."""
+        self._source.snapshot(self._pending)
+        self._cut(timeout=30.0)
+
+    def step(self) -> None:
+        """Take what is there, send what is due, and wait a little if there was nothing."""
+        if not self._take():
+            self._source.wait(self._linger)
+        if len(self._pending):
+            age = time.monotonic() - self._since
+            if age >= self._linger or self._full():
+                self._cut()
+        elif self._untold() or self._told_produced != self._source.produced():
+            if time.monotonic() - self._since >= max(1.0, self._linger):
+                self._cut()
+        self._output.poll()
+
+    def finish(self, flush_timeout: float = 10.0) -> Totals:
+        """Stop the source, send what it still holds and a last batch with the totals."""
+        self._source.stop()
+        while self._take() or not self._source.finished():
+            if self._full():
+                self._cut(timeout=1.0)
+        self._cut(timeout=flush_timeout, always=True)
+        left = self._output.flush(flush_timeout)
+        if left:
+            log.error("messages not delivered when the collector ended messages=%d", left)
+        return self.totals()
+
+    def totals(self) -> Totals:
+        """Where the run stands."""
+        lost = {key: count for key, count in self._losses().items() if count}
+        return Totals(self._source.produced(), self._delivered, lost, self._batches)
+
+    def _take(self) -> int:
+        empty = not len(self._pending)
+        count = self._source.read(self._pending, max(1, self._batch_events - len(self._pending)))
+        if count and empty:
+            self._since = time.monotonic()
+        return count
+
+    def _full(self) -> bool:
+        return len(self._pending) >= self._batch_events or self._pending.data_bytes >= self._batch_bytes
+
+    def _losses(self) -> Counter[LossKey]:
+        totals = Counter(self._own)
+        for stage, reason, total in self._source.losses():
+            totals[stage, reason] += total
+        return totals
+
+    def _untold(self) -> list[tuple[str, str, int]]:
+        return [(*key, total - self._told[key]) for key, total in sorted(self._losses().items()) if total > self._told[key]]
+
+    def _cut(self, timeout: float = 0.0, *, always: bool = False) -> None:
+        """Send the pending events as batches within the limits, and begin anew."""
+        batch, self._pending = self._pending, Batch()
+        self._since = time.monotonic()
+        start = 0
+        while start < len(batch) or always or self._untold():
+            stop = min(len(batch), start + self._batch_events)
+            self._send(batch, start, stop, timeout)
+            start, always = stop, False
+            if start == len(batch):
+                break
+
+    def _send(self, batch: Batch, start: int, stop: int, timeout: float) -> None:
+        part = Batch()
+        part.extend(batch, start, stop)
+        kernel = part.kernel_events
+        lost = self._untold()
+        produced = self._source.produced()
+        header = {
+            "host_id": self._identity.host_id,
+            "host": self._identity.host,
+            "boot_id": self._identity.boot_id,
+            "run": self._identity.run,
+            "first_seq": self._seq,
+            "produced": produced,
+            "delivered": self._delivered + kernel,
+            "lost": lost,
+        }
+        body = encode_raw(part, 0, len(part), header)
+        if len(body) > self._batch_bytes and stop - start > 1:
+            middle = (start + stop) // 2
+            self._send(batch, start, middle, timeout)
+            self._send(batch, middle, stop, timeout)
+            return
+
+        def done(error: str | None) -> None:
+            if error is not None:
+                self._own["broker", "refused"] += kernel
+                for stage, reason, count in lost:
+                    self._told[stage, reason] -= count
+
+        if self._output.send(topics.RAW, self._key, avro.frame("raw_batch", body), timeout=timeout, done=done):
+            self._seq += len(part)
+            self._delivered += kernel
+            self._batches += 1
+            self._told_produced = produced
+            for stage, reason, count in lost:
+                self._told[stage, reason] += count
+        else:
+            # The numbers were not given out: the next batch takes them.
+            self._own["collector", "queue_full"] += kernel
+            if time.monotonic() - self._complained > 10:
+                self._complained = time.monotonic()
+                log.warning("no room for events, counted as lost events=%d", kernel)

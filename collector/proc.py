@@ -1,0 +1,282 @@
+"""What a host is when the collector starts, as events: users, groups, interfaces, threads and descriptors, read from /proc.
+
+Processes come and go while this reads: whatever is gone by then is left out. Kernel threads are left out, too. Values of
+environment variables do not leave the host: `env` stays empty.
+"""
+
+import os
+import resource
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tiercel._engine import Batch
+from tiercel.collector import interfaces, sockets
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_CLONE_THREAD, _CLONE_FILES, _CHILD_IN_PIDNS = 8192, 1, 536_870_912
+_EXE_WRITABLE, _EXE_MEMFD = 1, 4
+_NO_ID = 0xFFFF_FFFF
+# Where cgroup v2 has one path, captures name these controllers.
+_CONTROLLERS = ("cpuset", "cpu", "cpuacct", "io", "memory")
+
+_FILE, _DIRECTORY, _FIFO, _UNKNOWN = 1, 2, 7, 1
+_ANONYMOUS = {
+    **{"[eventfd]": 9, "[signalfd]": 11, "[eventpoll]": 12, "inotify": 13, "[inotify]": 13, "[timerfd]": 14},
+    **{"[userfaultfd]": 18, "[io_uring]": 19, "[pidfd]": 21},
+}
+# (bit of the kernel, bit of the file_flags table); the access mode is apart.
+_FLAGS = (
+    *((os.O_CREAT, 4), (os.O_APPEND, 8), (os.O_DSYNC, 16), (os.O_EXCL, 32), (os.O_NONBLOCK, 64), (os.O_TRUNC, 256)),
+    *((os.O_DIRECT, 512), (os.O_DIRECTORY, 1024), (os.O_CLOEXEC, 4096), (0o4000000, 128)),
+)
+
+
+def snapshot(batch: Batch, root: Path = Path("/proc")) -> None:
+    """Append the whole state of the host to the batch."""
+    now = time.time_ns()
+    _users(batch, now)
+    interfaces.append(batch, now)
+    processes = sorted(_processes(root), key=lambda process: process.pid)
+    inits = {process.pid_namespace: process.started for process in processes if process.vpid == 1}
+    for process in processes:
+        process.append(batch, now, inits.get(process.pid_namespace, 0))
+    known: dict[str, sockets.Table] = {}
+    for process in processes:
+        _descriptors(batch, now, root / str(process.pid), process.pid, known)
+
+
+def _users(batch: Batch, now: int) -> None:
+    for line in _lines(Path("/etc/passwd")):
+        name, _, uid, gid, _, home, shell, *_ = [*line.split(":"), *[""] * 7]
+        if uid.isdigit() and gid.isdigit():
+            batch.append("useradded", time=now, tid=-1, params=[int(uid), int(gid), name, home, shell, ""])
+    for line in _lines(Path("/etc/group")):
+        name, _, gid, *_ = [*line.split(":"), *[""] * 3]
+        if gid.isdigit():
+            batch.append("groupadded", time=now, tid=-1, params=[int(gid), name, ""])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+
+
+@dataclass
+class _Process:
+    """One process as /proc tells it."""
+
+    pid: int
+    ppid: int
+    sid: int
+    pgid: int
+    vpid: int
+    vpgid: int
+    vtids: dict[int, int]
+    comms: dict[int, bytes]
+    exepath: bytes
+    arguments: list[bytes]
+    cwd: bytes
+    root: bytes
+    cgroups: bytes
+    uid: int
+    gid: int
+    login: int
+    tty: int
+    started: int
+    pid_namespace: str
+    memory: tuple[int, int, int]
+    faults: tuple[int, int]
+    limit: int
+    capabilities: tuple[int, int, int]
+    exe: os.stat_result | None = field(default=None)
+
+    def append(self, batch: Batch, now: int, pidns_start: int) -> None:
+        for tid, comm in self.comms.items():
+            self._append_thread(batch, now, tid, comm, pidns_start)
+
+    def _append_thread(self, batch: Batch, now: int, tid: int, comm: bytes, pidns_start: int) -> None:
+        exe = self.exe
+        flags = (_CLONE_THREAD | _CLONE_FILES if tid != self.pid else 0) | (_CHILD_IN_PIDNS if self.vpid != self.pid else 0)
+        params: list[int | bytes | str | tuple[object, ...] | None] = [
+            *(self.pid, self.ppid, self.sid, self.pgid, self.vpgid, self.vtids.get(tid, tid), self.vpid),
+            comm,
+            self.arguments[0] if self.arguments else comm,
+            self.exepath,
+            b"".join(argument + b"\0" for argument in self.arguments[1:])[:4096],
+            b"",
+            *(self.cwd, self.root, self.cgroups),
+            *(self.limit, self.uid, self.gid, self.login, self.tty, flags, self._exe_flags()),
+            *self.capabilities,
+            *((exe.st_ino, exe.st_ctime_ns, exe.st_mtime_ns) if exe else (0, 0, 0)),
+            self.started,
+            pidns_start,
+            *self.memory,
+            *self.faults,
+        ]
+        batch.append("thread_snapshot", time=now, tid=tid, params=params)
+
+    def _exe_flags(self) -> int:
+        memfd = _EXE_MEMFD if self.exepath.startswith(b"/memfd:") else 0
+        if self.exe is None:
+            return memfd
+        mode = self.exe.st_mode
+        mine = stat.S_IWUSR if self.exe.st_uid == self.uid else stat.S_IWGRP if self.exe.st_gid == self.gid else stat.S_IWOTH
+        return memfd | (_EXE_WRITABLE if self.uid == 0 or mode & mine else 0)
+
+
+def _processes(root: Path) -> Iterator[_Process]:
+    # Of the kernel's two clocks, start times are told in the one that counts suspended time.
+    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    for entry in os.scandir(root):
+        if entry.name.isdigit():
+            try:
+                process = _process(root / entry.name, boot)
+            except (OSError, ValueError, IndexError, KeyError):
+                continue
+            if process is not None:
+                yield process
+
+
+def _process(path: Path, boot: int) -> _Process | None:
+    numbers = (path / "stat").read_bytes().rpartition(b")")[2].split()
+    if int(numbers[6]) & 0x0020_0000:  # PF_KTHREAD
+        return None
+    status = _status(path)
+    pid = int(path.name)
+    nested = [int(n) for n in status["NSpid"].split()]
+    command = (path / "cmdline").read_bytes()
+    comms: dict[int, bytes] = {}
+    vtids: dict[int, int] = {}
+    for task in sorted(os.listdir(path / "task"), key=int):
+        tid = int(task)
+        comms[tid] = (path / "task" / task / "comm").read_bytes().rstrip(b"\n") if tid != pid else status["Name"].encode()
+        if len(nested) > 1:
+            vtids[tid] = int(_status(path / "task" / task)["NSpid"].split()[-1])
+    exepath = _link(path / "exe").removesuffix(b" (deleted)")
+    try:
+        exe = (path / "exe").stat()
+    except OSError:
+        exe = None
+    return _Process(
+        pid=pid,
+        ppid=int(numbers[1]),
+        sid=int(status["NSsid"].split()[-1]),
+        pgid=int(numbers[2]),
+        vpid=nested[-1],
+        vpgid=int(status["NSpgid"].split()[-1]),
+        vtids=vtids,
+        comms=comms,
+        exepath=exepath,
+        arguments=command.removesuffix(b"\0").split(b"\0") if command else [],
+        cwd=_link(path / "cwd"),
+        root=_link(path / "root"),
+        cgroups=_cgroups(path / "cgroup"),
+        uid=int(status["Uid"].split()[1]),
+        gid=int(status["Gid"].split()[1]),
+        login=_number(path / "loginuid", _NO_ID),
+        tty=max(0, int(numbers[4])),
+        started=boot + int(numbers[19]) * _TICK_NS,
+        pid_namespace=os.fsdecode(_link(path / "ns" / "pid")),
+        memory=(_kilobytes(status, "VmSize"), _kilobytes(status, "VmRSS"), _kilobytes(status, "VmSwap")),
+        faults=(int(numbers[9]), int(numbers[7])),
+        limit=_limit(pid),
+        capabilities=(int(status["CapInh"], 16), int(status["CapPrm"], 16), int(status["CapEff"], 16)),
+        exe=exe,
+    )
+
+
+def _status(path: Path) -> dict[str, str]:
+    text = (path / "status").read_text(errors="surrogateescape")
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _kilobytes(status: dict[str, str], key: str) -> int:
+    return int(status.get(key, "0").split()[0])
+
+
+def _number(path: Path, default: int) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return default
+
+
+def _limit(pid: int) -> int:
+    try:
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:
+        return -1
+    return -1 if limit == resource.RLIM_INFINITY else limit
+
+
+def _link(path: Path) -> bytes:
+    try:
+        return os.readlink(os.fsencode(path))
+    except OSError:
+        return b""
+
+
+def _cgroups(path: Path) -> bytes:
+    """`subsys=path` with a NUL each, as captures have them."""
+    pairs = []
+    for line in _lines(path):
+        _, _, rest = line.partition(":")
+        names, _, place = rest.partition(":")
+        for name in names.removeprefix("name=").split(",") if names else _CONTROLLERS:
+            pairs.append(os.fsencode(f"{name}={place}") + b"\0")
+    return b"".join(pairs)[:4096]
+
+
+def _descriptors(batch: Batch, now: int, path: Path, pid: int, known: dict[str, sockets.Table]) -> None:
+    try:
+        numbers = [int(name) for name in os.listdir(path / "fd")]
+    except OSError:
+        return
+    for number in sorted(numbers):
+        link = path / "fd" / str(number)
+        name = _link(link)
+        try:
+            found = link.stat()
+            flags = _flags(path / "fdinfo" / str(number))
+        except OSError:
+            continue
+        kind, l4, pair, address = _UNKNOWN, 0, None, None
+        if name.startswith(b"socket:["):
+            table = known.setdefault(os.fsdecode(_link(path / "ns" / "net")), sockets.Table(path / "net"))
+            place = table.find(found.st_ino)
+            if place is None:
+                continue
+            kind, l4, pair, address, name = place.kind, place.l4, place.pair, place.address, place.path
+        elif name.startswith(b"anon_inode:"):
+            text = name.removeprefix(b"anon_inode:").decode(errors="replace")
+            kind = _ANONYMOUS.get(text, 17 if text.startswith("bpf") else _UNKNOWN)
+            if kind == _UNKNOWN:
+                continue
+        elif name.startswith(b"/memfd:"):
+            kind = 20
+        elif stat.S_ISFIFO(found.st_mode):
+            kind = _FIFO
+        elif stat.S_ISDIR(found.st_mode):
+            kind = _DIRECTORY
+        device = os.major(found.st_dev) << 8 | os.minor(found.st_dev) & 0xFF | (os.minor(found.st_dev) & ~0xFF) << 12
+        batch.append(
+            "fd_snapshot",
+            time=now,
+            tid=pid,
+            params=[number, kind, name, flags, device & 0xFFFF_FFFF, found.st_ino, l4, pair, address],
+        )
+
+
+def _flags(path: Path) -> int:
+    """Bits of the file_flags table."""
+    for line in _lines(path):
+        if line.startswith("flags:"):
+            bits = int(line.split()[1], 8)
+            # The access modes 0, 1, 2 are 1 (read), 2 (write), 3 (both) in the table.
+            return ((bits & os.O_ACCMODE) + 1) & 3 | sum(ours for theirs, ours in _FLAGS if bits & theirs == theirs)
+    return 0
