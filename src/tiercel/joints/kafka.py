@@ -213,3 +213,15 @@ class KafkaConsumer:
     def _on_revoke(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         if self._revoked is not None and partitions:
             self._revoked({p.partition for p in partitions})
+
+
+def ends(client: dict[str, Any], topic: str, partitions: Iterable[int], timeout: float = 10.0) -> dict[int, int]:
+    """The offset that the next message of each partition will have."""
+    consumer = ck.Consumer({**client, "group.id": "tiercel-ends", "log_level": 0})
+    try:
+        return {p: consumer.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=timeout)[1] for p in partitions}
+    except ck.KafkaException as error:
+        log.warning("ends of a topic not known topic=%s reason=%s", topic, error.args[0].str())
+        return {}
+    finally:
+        consumer.close()

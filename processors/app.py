@@ -1,0 +1,186 @@
+"""The Faust app around `worker`: bytes in, bytes out, each batch to the partition that it came from.
+
+An input offset is acknowledged when what follows from it is safe in Kafka. Faust has known ways to go silent or to leave a message
+out (a dead coordinator task, a first message missed after recovery): every partition's offsets are checked to be contiguous, and a
+watchdog sees a consumer that stands still beside a growing topic. Both end the process with status 1; its supervisor starts it anew, and
+it goes on at the last acknowledged offset.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from faust.types import TP, EventT
+
+from tiercel._engine import RuleSet
+from tiercel.config import Kafka
+from tiercel.config import Worker as WorkerSettings
+from tiercel.errors import KafkaError
+from tiercel.joints import kafka as joint
+from tiercel.processors.worker import Worker
+from tiercel.schemas import topics
+
+log = logging.getLogger(__name__)
+
+GROUP = "tiercel-worker"
+# Messages handled whose outputs are not yet safe.
+_UNDER_WAY = 128
+
+
+@dataclass
+class Progress:
+    """Last offset seen of each partition."""
+
+    seen: dict[int, int] = field(default_factory=dict)
+
+    def step(self, partition: int, offset: int) -> str | None:
+        """Note an offset; a sentence if messages are missing before it. Repeats are no gap."""
+        last = self.seen.get(partition)
+        self.seen[partition] = max(offset, last if last is not None else offset)
+        if last is not None and offset > last + 1:
+            return f"offsets {last + 1} to {offset - 1} of partition {partition} were left out"
+        return None
+
+    def forget(self, partitions: set[int]) -> None:
+        for partition in partitions:
+            self.seen.pop(partition, None)
+
+
+def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data: str | None = None) -> faust.App:
+    """The app; `run` starts it."""
+    credentials = _credentials(settings)
+    app = faust.App(
+        GROUP,
+        broker=[f"kafka://{broker.strip()}" for broker in settings.brokers.split(",")],
+        broker_credentials=credentials,
+        value_serializer="raw",
+        key_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        web_enabled=False,
+        store="memory://",
+        datadir=data,
+        consumer_auto_offset_reset="earliest",
+        # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
+        broker_commit_interval=1.0,
+        broker_max_poll_records=64,
+        consumer_max_fetch_size=4 << 20,
+        producer_compression_type="zstd",
+        producer_max_request_size=4 << 20,
+        producer_linger=0.005,
+        producer_acks=-1,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=256,
+        loghandlers=[],
+    )
+    raw = app.topic(topics.RAW, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    worker = Worker(rules, max_threads=limits.max_threads, max_fds=limits.max_fds)
+    progress = Progress()
+
+    room = asyncio.Semaphore(_UNDER_WAY)
+
+    @app.agent(raw)
+    async def enrich(stream: faust.Stream) -> AsyncIterator[None]:
+        async for event in stream.noack().events():
+            await _one(app, worker, progress, event, room)
+            yield
+
+    @app.on_partitions_revoked.connect
+    async def revoked(_app: faust.App, gone: set[TP], **_: Any) -> None:
+        progress.forget({place.partition for place in gone})
+
+    @app.on_partitions_assigned.connect
+    async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
+        mine = {place.partition for place in now if place.topic == topics.RAW}
+        worker.assign(mine)
+        progress.forget(set(progress.seen) - mine)
+        log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
+
+    @app.task
+    async def watchdog() -> None:
+        await _watch(app, progress, settings.client())
+
+    return app
+
+
+async def _one(app: faust.App, worker: Worker, progress: Progress, event: EventT, room: asyncio.Semaphore) -> None:
+    """Handle a message; it is acknowledged later, when all that it led to is safe. Later messages do not wait for that."""
+    message = event.message
+    gap = progress.step(message.partition, message.offset)
+    if gap is not None:
+        _die(gap)
+    await room.acquire()
+    # The engine lets go of the GIL, so heartbeats go out while it works.
+    outputs = await asyncio.to_thread(
+        worker.handle, message.partition, message.offset, message.key or b"", message.value or b""
+    )
+    sent = [
+        await app.producer.send(output.topic, output.key, output.value, message.partition, None, None)
+        for output in outputs
+    ]
+
+    def safe(done: asyncio.Future[Any]) -> None:
+        room.release()
+        if done.cancelled():
+            return
+        if done.exception() is not None:
+            _die(f"a message could not be sent: {done.exception()}")
+        event.ack()
+
+    asyncio.gather(*sent).add_done_callback(safe)
+
+
+async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], patience: float = 60.0) -> None:
+    """End the process when an assigned partition stands still although the topic has more."""
+    moved = dict(progress.seen)
+    since = time.monotonic()
+    while not app.should_stop:
+        await asyncio.sleep(5)
+        if progress.seen != moved:
+            moved, since = dict(progress.seen), time.monotonic()
+        elif time.monotonic() - since > patience:
+            mine = {place.partition for place in app.assignor.assigned_actives() if place.topic == topics.RAW}
+            ends = await asyncio.to_thread(joint.ends, client, topics.RAW, mine)
+            behind = [p for p, end in ends.items() if end > progress.seen.get(p, end - 1) + 1]
+            if behind:
+                _die(f"nothing is read although partitions {behind} have more")
+            since = time.monotonic()
+
+
+def _die(reason: str) -> None:
+    log.critical("worker ends for its supervisor to start it anew: %s", reason)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _credentials(settings: Kafka) -> faust.types.auth.CredentialsT | None:
+    context = None
+    if "SSL" in settings.security_protocol.split("_"):
+        context = ssl.create_default_context(cafile=settings.ssl_ca_location or None)
+        if settings.ssl_certificate_location:
+            context.load_cert_chain(settings.ssl_certificate_location, settings.ssl_key_location or None)
+    if settings.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=context,
+            mechanism=settings.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
+
+
+def run(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None) -> None:
+    """Work until told to stop (SIGTERM, SIGINT). KafkaError if no broker answers or a topic is missing."""
+    partitions = joint.check(settings.client(), [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
+    if len({partitions[topic] for topic in (topics.RAW, topics.EVENTS, topics.ALERTS)}) != 1:
+        raise KafkaError(f"{topics.RAW}, {topics.EVENTS} and {topics.ALERTS} must have equally many partitions")
+    app = make(settings, limits, rules)
+    faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

@@ -1,0 +1,267 @@
+"""Enriched batches and alerts into ClickHouse, server or chDB, through clickhouse-connect: every event lands once.
+
+Each batch names its raw position. Rows carry it; the `positions` row of a partition is written after them. An insert is not atomic,
+so after a crash rows may lie beyond the position: on assignment they are looked up, and what is there is not written again.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+import pyarrow.compute as pc
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from tiercel._engine import Columns, alert_columns, event_columns
+from tiercel.errors import SchemaError, StoreError
+from tiercel.joints.base import Message
+from tiercel.schemas import avro, migrations, topics
+from tiercel.sinks.base import Stored
+
+log = logging.getLogger(__name__)
+
+
+def connect(dsn: str) -> Client:
+    """A client for `chdb:///directory`, `clickhouse[s]://user:password@host:port/database` or `http[s]://…` (the HTTP port)."""
+    parts = urlsplit(dsn)
+    try:
+        if parts.scheme == "chdb":
+            directory = Path(unquote(parts.netloc + parts.path))
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return clickhouse_connect.get_client(interface="chdb", path=str(directory))
+        if parts.scheme in {"clickhouse", "clickhouses", "http", "https"}:
+            secure = parts.scheme in {"clickhouses", "https"}
+            return clickhouse_connect.get_client(
+                host=parts.hostname or "localhost",
+                port=parts.port or (8443 if secure else 8123),
+                username=unquote(parts.username or "default"),
+                password=unquote(parts.password or ""),
+                database=parts.path.strip("/") or "default",
+                secure=secure,
+                autogenerate_session_id=False,
+            )
+    except OSError as error:
+        raise StoreError(f"{dsn.split('@')[-1]}: {error.strerror or error}") from None
+    except (ClickHouseError, ModuleNotFoundError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(f"the store {dsn.split('@')[-1]} cannot be opened: {first}") from None
+    raise StoreError(f"{dsn.split('@')[-1]}: a store is chdb:///directory, clickhouse://… or http://…")
+
+
+@dataclass
+class _Partition:
+    """What is stored of one raw partition: all up to `offset`, and these rows of batches beyond it."""
+
+    offset: int = -1
+    events: dict[int, set[int]] = field(default_factory=dict)
+    ledger: dict[int, set[int]] = field(default_factory=dict)
+
+
+class ClickHouseSink:
+    """See `base.Sink`. `origin` names the raw topic (`joints.kafka.topic_id`) or the local queue whose offsets these are."""
+
+    def __init__(self, client: Client, origin: str, *, known_processes: int = 200_000) -> None:
+        self.stored = Stored()
+        self._client = client
+        self._origin = origin
+        self._partitions: dict[int, _Partition] = {}
+        self._processes: OrderedDict[int, None] = OrderedDict()
+        self._known_processes = known_processes
+        try:
+            applied = migrations.apply(client)
+        except ClickHouseError as error:
+            raise StoreError(f"the store's tables cannot be made: {_first_line(error)}") from None
+        if applied:
+            log.info("store migrated migrations=%s", ",".join(applied))
+
+    def assign(self, partitions: set[int]) -> None:
+        self._partitions = {partition: self._look_up(partition) for partition in sorted(partitions)}
+
+    def next_offset(self, partition: int = 0) -> int:
+        """The first offset that is not stored: where a local queue goes on counting."""
+        known = self._look_up(partition)
+        return max([known.offset, *known.events, *known.ledger]) + 1
+
+    def _look_up(self, partition: int) -> _Partition:
+        place = {"origin": self._origin, "partition": partition}
+        where = "origin = %(origin)s AND raw_partition = %(partition)s"
+        try:
+            rows = self._client.query(
+                f"SELECT max(raw_offset), count() FROM positions WHERE {where}", parameters=place
+            ).result_rows
+            known = _Partition(int(rows[0][0]) if rows[0][1] else -1)
+            for table, found in (("events", known.events), ("ledger", known.ledger)):
+                beyond = self._client.query(
+                    f"SELECT raw_offset, groupUniqArray(row) FROM {table} WHERE {where} AND raw_offset > %(offset)s"
+                    " GROUP BY raw_offset",
+                    parameters={**place, "offset": known.offset},
+                ).result_rows
+                found.update({int(offset): set(numbers) for offset, numbers in beyond})
+        except ClickHouseError as error:
+            raise StoreError(f"the store cannot be read: {_first_line(error)}") from None
+        return known
+
+    def write(self, messages: Iterable[Message]) -> Stored:
+        bodies: list[bytes] = []
+        alerts: list[bytes] = []
+        new = Stored()
+        for message in messages:
+            name = "event_batch" if message.topic == topics.EVENTS else "alert"
+            try:
+                (bodies if name == "event_batch" else alerts).append(avro.body_of(name, message.value))
+            except SchemaError as error:
+                new.unreadable += 1
+                log.warning("message not readable place=%s/%d/%d reason=%s", *message[:3], error)
+        try:
+            new += self._write_batches(bodies)
+            new += self._write_alerts(alerts)
+        except ClickHouseError as error:
+            raise StoreError(f"the store refuses rows: {_first_line(error)}") from None
+        self.stored += new
+        return new
+
+    def _write_batches(self, bodies: list[bytes]) -> Stored:
+        new = Stored()
+        for columns in self._columns(bodies, event_columns, new):
+            assert isinstance(columns, Columns)
+            ledger, repeats = self._unstored(_table(columns.ledger), "ledger")
+            events, _ = self._unstored(_table(columns.events), "events")
+            self._insert("events", events)
+            self._insert_processes(_table(columns.processes))
+            self._insert("ledger", ledger)
+            self._advance(ledger)
+            new.batches += _batches(ledger)
+            new.events += events.num_rows
+            new.repeats += repeats
+        return new
+
+    def _columns(self, bodies: list[bytes], convert: Any, new: Stored) -> list[Any]:
+        """Arrow for the bodies together; if one of them is broken, for each that is not."""
+        if not bodies:
+            return []
+        with suppress(ValueError):
+            return [convert(bodies)]
+        found = []
+        for body in bodies:
+            try:
+                found.append(convert([body]))
+            except ValueError as error:
+                new.unreadable += 1
+                log.warning("batch not readable bytes=%d reason=%s", len(body), error)
+        return found
+
+    def _unstored(self, table: pa.Table, name: str) -> tuple[pa.Table, int]:
+        """The rows that are not in the store, and how many batches among those left out were whole repeats."""
+        partitions = table.column("raw_partition")
+        keep: Any = None
+        for partition in pc.unique(partitions).to_pylist():
+            known = self._partitions.get(partition)
+            if known is None:
+                known = self._partitions[partition] = self._look_up(partition)
+            mine = pc.equal(partitions, partition)
+            there = pc.and_(mine, pc.less_equal(table.column("raw_offset"), known.offset))
+            beyond: dict[int, set[int]] = getattr(known, name)
+            if beyond:
+                # Only after a crash, and only until the position has passed them.
+                rows = zip(table.column("raw_offset").to_pylist(), table.column("row").to_pylist(), strict=True)
+                found = pa.array([row in beyond.get(offset, ()) for offset, row in rows])
+                there = pc.or_(there, pc.and_(mine, found))
+            keep = pc.invert(there) if keep is None else pc.and_(keep, pc.invert(there))
+        if keep is None:
+            return table, 0
+        kept = table.filter(keep)
+        # A queue or topic may give one batch twice in one go, too: then the first of its rows counts.
+        distinct = kept.select(["raw_partition", "raw_offset", "row"]).append_column(
+            "place", pa.array(range(kept.num_rows), pa.int64())
+        )
+        firsts = distinct.group_by(["raw_partition", "raw_offset", "row"]).aggregate([("place", "min")])
+        if firsts.num_rows < kept.num_rows:
+            kept = kept.take(firsts.column("place_min"))
+        return kept, _batches(table) - _batches(kept)
+
+    def _insert(self, name: str, table: pa.Table, *, origin: bool = True) -> None:
+        if not table.num_rows:
+            return
+        if origin:
+            value = pa.DictionaryArray.from_arrays(
+                pa.array([0], pa.int32()).take(pa.array([0] * table.num_rows)), pa.array([self._origin])
+            )
+            table = table.append_column("origin", value)
+        self._client.insert_arrow(name, table)
+
+    def _insert_processes(self, table: pa.Table) -> None:
+        fresh: dict[int, int] = {}
+        for row, key in enumerate(table.column("id").to_pylist()):
+            if key in self._processes:
+                self._processes.move_to_end(key)
+            else:
+                fresh.setdefault(key, row)
+        self._insert("processes", table.take(list(fresh.values())) if fresh else table.slice(0, 0), origin=False)
+        self._processes.update(dict.fromkeys(fresh))
+        while len(self._processes) > self._known_processes:
+            self._processes.popitem(last=False)
+
+    def _advance(self, ledger: pa.Table) -> None:
+        """Every batch has rows in the ledger, one without events, too: they tell how far each partition has come."""
+        last: dict[int, int] = {}
+        places = ledger.group_by("raw_partition").aggregate([("raw_offset", "max")])
+        for partition, offset in zip(*(places.column(c).to_pylist() for c in ("raw_partition", "raw_offset_max")), strict=True):
+            known = self._partitions[partition]
+            if offset > known.offset:
+                last[partition] = known.offset = offset
+                for beyond in (known.events, known.ledger):
+                    for passed in [number for number in beyond if number <= offset]:
+                        del beyond[passed]
+        if last:
+            rows = [[self._origin, partition, offset] for partition, offset in last.items()]
+            self._client.insert("positions", rows, column_names=["origin", "raw_partition", "raw_offset"])
+
+    def _write_alerts(self, bodies: list[bytes]) -> Stored:
+        new = Stored()
+        for stream in self._columns(bodies, alert_columns, new):
+            table = _table(stream)
+            ids = table.column("id").to_pylist()
+            times = pc.min_max(table.column("ts").cast(pa.int64())).as_py()
+            known = {
+                row[0]
+                for row in self._client.query(
+                    "SELECT id FROM alerts WHERE ts BETWEEN fromUnixTimestamp64Nano(%(first)s) AND"
+                    " fromUnixTimestamp64Nano(%(last)s) AND id IN %(ids)s",
+                    parameters={"first": times["min"], "last": times["max"], "ids": ids},
+                ).result_rows
+            }
+            fresh: dict[str, int] = {}
+            for row, key in enumerate(ids):
+                if _text(key) not in known:
+                    fresh.setdefault(_text(key), row)
+            self._insert("alerts", table.take(list(fresh.values())) if fresh else table.slice(0, 0))
+            new.alerts += len(fresh)
+            new.repeats += len(ids) - len(fresh)
+        return new
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _table(stream: bytes) -> pa.Table:
+    with pa.ipc.open_stream(stream) as reader:
+        return reader.read_all()
+
+
+def _batches(table: pa.Table) -> int:
+    return int(table.group_by(["raw_partition", "raw_offset"]).aggregate([]).num_rows)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]
