@@ -1,4 +1,7 @@
-"""Drains a source, numbers what comes, cuts it into batches and hands them to a producer as Avro. Never holds up its source."""
+"""Drains a source, numbers what comes, cuts it into batches and hands them to a producer as Avro.
+
+It never holds up its source: what a full producer does not take is counted as lost.
+"""
 
 import logging
 import time
@@ -65,7 +68,6 @@ class Collector:
         self._delivered = 0
         self._own: Counter[LossKey] = Counter()
         self._told: Counter[LossKey] = Counter()
-        self._told_produced = 0
         self._batches = 0
         self._complained = 0.0
 
@@ -89,9 +91,8 @@ class Collector:
             age = time.monotonic() - self._since
             if age >= self._linger or self._full():
                 self._cut()
-        elif self._untold() or self._told_produced != self._source.produced():
-            if time.monotonic() - self._since >= max(1.0, self._linger):
-                self._cut()
+        elif time.monotonic() - self._since >= max(1.0, self._linger) and self._untold():
+            self._cut()
         self._output.poll()
 
     def finish(self, flush_timeout: float = 10.0) -> Totals:
@@ -128,7 +129,9 @@ class Collector:
         return totals
 
     def _untold(self) -> list[tuple[str, str, int]]:
-        return [(*key, total - self._told[key]) for key, total in sorted(self._losses().items()) if total > self._told[key]]
+        return [
+            (*key, total - self._told[key]) for key, total in sorted(self._losses().items()) if total > self._told[key]
+        ]
 
     def _cut(self, timeout: float = 0.0, *, always: bool = False) -> None:
         """Send the pending events as batches within the limits, and begin anew."""
@@ -175,7 +178,6 @@ class Collector:
             self._seq += len(part)
             self._delivered += kernel
             self._batches += 1
-            self._told_produced = produced
             for stage, reason, count in lost:
                 self._told[stage, reason] += count
         else:

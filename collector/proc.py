@@ -1,6 +1,6 @@
-"""What a host is when the collector starts, as events: users, groups, interfaces, threads and descriptors, read from /proc.
+"""What a host is when the collector starts, as events: users, interfaces, threads and descriptors, read from /proc.
 
-Processes come and go while this reads: whatever is gone by then is left out. Kernel threads are left out, too. Values of
+Processes come and go while this reads: whatever is gone by then is left out, and so are kernel threads. Values of
 environment variables do not leave the host: `env` stays empty.
 """
 
@@ -101,7 +101,9 @@ class _Process:
 
     def _append_thread(self, batch: Batch, now: int, tid: int, comm: bytes, pidns_start: int) -> None:
         exe = self.exe
-        flags = (_CLONE_THREAD | _CLONE_FILES if tid != self.pid else 0) | (_CHILD_IN_PIDNS if self.vpid != self.pid else 0)
+        flags = (_CLONE_THREAD | _CLONE_FILES if tid != self.pid else 0) | (
+            _CHILD_IN_PIDNS if self.vpid != self.pid else 0
+        )
         params: list[int | bytes | str | tuple[object, ...] | None] = [
             *(self.pid, self.ppid, self.sid, self.pgid, self.vpgid, self.vtids.get(tid, tid), self.vpid),
             comm,
@@ -125,7 +127,13 @@ class _Process:
         if self.exe is None:
             return memfd
         mode = self.exe.st_mode
-        mine = stat.S_IWUSR if self.exe.st_uid == self.uid else stat.S_IWGRP if self.exe.st_gid == self.gid else stat.S_IWOTH
+        mine = (
+            stat.S_IWUSR
+            if self.exe.st_uid == self.uid
+            else stat.S_IWGRP
+            if self.exe.st_gid == self.gid
+            else stat.S_IWOTH
+        )
         return memfd | (_EXE_WRITABLE if self.uid == 0 or mode & mine else 0)
 
 
@@ -152,9 +160,11 @@ def _process(path: Path, boot: int) -> _Process | None:
     command = (path / "cmdline").read_bytes()
     comms: dict[int, bytes] = {}
     vtids: dict[int, int] = {}
-    for task in sorted(os.listdir(path / "task"), key=int):
+    for task in sorted((entry.name for entry in (path / "task").iterdir()), key=int):
         tid = int(task)
-        comms[tid] = (path / "task" / task / "comm").read_bytes().rstrip(b"\n") if tid != pid else status["Name"].encode()
+        comms[tid] = (
+            (path / "task" / task / "comm").read_bytes().rstrip(b"\n") if tid != pid else status["Name"].encode()
+        )
         if len(nested) > 1:
             vtids[tid] = int(_status(path / "task" / task)["NSpid"].split()[-1])
     exepath = _link(path / "exe").removesuffix(b" (deleted)")
@@ -216,7 +226,7 @@ def _limit(pid: int) -> int:
 
 def _link(path: Path) -> bytes:
     try:
-        return os.readlink(os.fsencode(path))
+        return os.readlink(os.fsencode(path))  # noqa: PTH115 - names of files are bytes
     except OSError:
         return b""
 
@@ -234,7 +244,7 @@ def _cgroups(path: Path) -> bytes:
 
 def _descriptors(batch: Batch, now: int, path: Path, pid: int, known: dict[str, sockets.Table]) -> None:
     try:
-        numbers = [int(name) for name in os.listdir(path / "fd")]
+        numbers = [int(entry.name) for entry in (path / "fd").iterdir()]
     except OSError:
         return
     for number in sorted(numbers):

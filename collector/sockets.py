@@ -60,7 +60,7 @@ def _internet(words: list[str], l4: int) -> Socket:
     remote, remote_port = _endpoint(words[2])
     six = ":" in local
     family = _INET6 if six else _INET
-    if int(words[3], 16) == _LISTEN and l4 == 2 or not remote_port:
+    if (int(words[3], 16) == _LISTEN and l4 == 2) or not remote_port:
         return Socket(_IPV6_SERVER if six else _IPV4_SERVER, l4, address=(family, local, local_port))
     return Socket(_IPV6 if six else _IPV4, l4, pair=(family, local, local_port, remote, remote_port))
 

@@ -2,7 +2,7 @@
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -60,7 +60,7 @@ class Probe(Protocol):
 
     def drops(self) -> dict[str, int]: ...
 
-    def set_wanted(self, names: set[str]) -> None: ...
+    def set_wanted(self, names: Iterable[str]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -126,10 +126,10 @@ def _clock_offset() -> int:
 
 
 class CaptureSource:
-    """A capture file (plain or gzip) as if it happened now: `rate` events a second, 0 for as fast as they are taken.
+    """A capture file (plain or gzip), played at `rate` events a second; 0: as fast as they are taken.
 
-    With `repeat` the file is played again and again; what its lists tell is told with the first events. `transform` gets each
-    batch read and gives the one to send (amplification, in benches).
+    With `repeat` the file is played again and again. `transform` gets each batch read and the number of the round, and
+    gives the batch to send (amplification, in benches).
     """
 
     _CHUNK = 1 << 20
@@ -228,6 +228,4 @@ def _open(path: Path) -> BinaryIO:
         file.seek(0)
     except OSError as error:
         raise CaptureError(f"{path}: {error.strerror}") from None
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if gzipped else file
-
-
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if gzipped else file

@@ -1,1 +1,1 @@
-"""Raw batches in, enriched batches and alerts out: a core free of Kafka (`worker`), and the Faust app around it (`app`)."""
+"""Raw batches in, enriched batches and alerts out: `worker`, free of Kafka, and the Faust app around it, `app`."""

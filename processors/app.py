@@ -1,9 +1,9 @@
 """The Faust app around `worker`: bytes in, bytes out, each batch to the partition that it came from.
 
-An input offset is acknowledged when what follows from it is safe in Kafka. Faust has known ways to go silent or to leave a message
-out (a dead coordinator task, a first message missed after recovery): every partition's offsets are checked to be contiguous, and a
-watchdog sees a consumer that stands still beside a growing topic. Both end the process with status 1; its supervisor starts it anew, and
-it goes on at the last acknowledged offset.
+An input offset is acknowledged when what follows from it is safe in Kafka. Faust has known ways to go silent or to
+leave a message out (a dead coordinator task, a first message missed after recovery): every partition's offsets are
+checked to be contiguous, and a watchdog sees a consumer that stands still beside a growing topic. Both end the process
+with status 1; its supervisor starts it anew, and it goes on at the last acknowledged offset.
 """
 
 import asyncio
@@ -87,31 +87,33 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data
 
     room = asyncio.Semaphore(_UNDER_WAY)
 
-    @app.agent(raw)
-    async def enrich(stream: faust.Stream) -> AsyncIterator[None]:
+    @app.agent(raw)  # type: ignore[arg-type]
+    async def enrich(stream: "faust.Stream[bytes]") -> AsyncIterator[None]:
         async for event in stream.noack().events():
             await _one(app, worker, progress, event, room)
             yield
 
-    @app.on_partitions_revoked.connect
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type] - faust types signals more loosely than it calls them
     async def revoked(_app: faust.App, gone: set[TP], **_: Any) -> None:
         progress.forget({place.partition for place in gone})
 
-    @app.on_partitions_assigned.connect
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
         mine = {place.partition for place in now if place.topic == topics.RAW}
         worker.assign(mine)
         progress.forget(set(progress.seen) - mine)
         log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
         await _watch(app, progress, settings.client())
 
     return app
 
 
-async def _one(app: faust.App, worker: Worker, progress: Progress, event: EventT, room: asyncio.Semaphore) -> None:
+async def _one(
+    app: faust.App, worker: Worker, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
+) -> None:
     """Handle a message; it is acknowledged later, when all that it led to is safe. Later messages do not wait for that."""
     message = event.message
     gap = progress.step(message.partition, message.offset)

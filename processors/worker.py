@@ -35,7 +35,7 @@ class Counters:
 
 
 class Worker:
-    """The state of all hosts of the partitions that were given to it, at most `max_hosts`: the longest unheard is forgotten."""
+    """The state of all hosts of its partitions, at most `max_hosts`: the one longest unheard is forgotten."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Worker:
 
 
 def drive(worker: Worker, consumer: Consumer, producer: Producer, stop: Callable[[], bool]) -> None:
-    """Run a worker between two joints (`tiercel up`): until `stop`, or until the consumer's joint is closed and empty."""
+    """Run a worker between two joints until `stop`, or until the consumer's joint is closed and empty."""
     for message in consumer:
         for output in worker.handle(message.partition, message.offset, message.key, message.value):
             while not producer.send(output.topic, output.key, output.value, message.partition, timeout=1.0):

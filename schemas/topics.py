@@ -73,6 +73,8 @@ def publish_schemas(client: dict[str, Any], timeout: float = 20.0) -> None:
     """Put each Avro schema on the compacted schema topic, its fingerprint (8 bytes, little-endian) being the key."""
     producer = Producer({**client, "log_level": 0, "enable.idempotence": True})
     for name in avro.NAMES:
-        producer.produce(SCHEMAS, key=avro.fingerprint(name).to_bytes(8, "little"), value=avro.schema_json(name).encode())
+        producer.produce(
+            SCHEMAS, key=avro.fingerprint(name).to_bytes(8, "little"), value=avro.schema_json(name).encode()
+        )
     if producer.flush(timeout):
         raise KafkaError(f"schemas cannot be written to {SCHEMAS} at {client.get('bootstrap.servers')}")

@@ -39,7 +39,7 @@ class Sink(Protocol):
 
 
 class Gatherer:
-    """Collects messages until an insert is worth its while: few large inserts under load, quick ones when it is quiet."""
+    """Collects messages until an insert is worth its while: large ones under load, quick ones when it is quiet."""
 
     def __init__(self, *, delay: float = 0.25, max_bytes: int = 16 << 20, max_messages: int = 400) -> None:
         self.messages: list[Message] = []
@@ -77,7 +77,7 @@ def drive(
     gatherer: Gatherer | None = None,
     wrote: Callable[[Stored], None] | None = None,
 ) -> None:
-    """Feed the sink until `stop`; what was read by then is written. A partition that goes away is read again by its next owner."""
+    """Feed the sink until `stop`; what was read by then is written, and committed after that."""
     gathered = gatherer or Gatherer()
     while True:
         ending = stop()

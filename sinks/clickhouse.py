@@ -1,7 +1,8 @@
 """Enriched batches and alerts into ClickHouse, server or chDB, through clickhouse-connect: every event lands once.
 
-Each batch names its raw position. Rows carry it; the `positions` row of a partition is written after them. An insert is not atomic,
-so after a crash rows may lie beyond the position: on assignment they are looked up, and what is there is not written again.
+Each batch names its raw position. Rows carry it; the `positions` row of a partition is written after them. An insert
+is not atomic, so after a crash rows may lie beyond the position: on assignment they are looked up, and what is there
+is not written again.
 """
 
 import logging
@@ -9,11 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import clickhouse_connect
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
@@ -28,33 +26,6 @@ from tiercel.sinks.base import Stored
 log = logging.getLogger(__name__)
 
 
-def connect(dsn: str) -> Client:
-    """A client for `chdb:///directory`, `clickhouse[s]://user:password@host:port/database` or `http[s]://…` (the HTTP port)."""
-    parts = urlsplit(dsn)
-    try:
-        if parts.scheme == "chdb":
-            directory = Path(unquote(parts.netloc + parts.path))
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return clickhouse_connect.get_client(interface="chdb", path=str(directory))
-        if parts.scheme in {"clickhouse", "clickhouses", "http", "https"}:
-            secure = parts.scheme in {"clickhouses", "https"}
-            return clickhouse_connect.get_client(
-                host=parts.hostname or "localhost",
-                port=parts.port or (8443 if secure else 8123),
-                username=unquote(parts.username or "default"),
-                password=unquote(parts.password or ""),
-                database=parts.path.strip("/") or "default",
-                secure=secure,
-                autogenerate_session_id=False,
-            )
-    except OSError as error:
-        raise StoreError(f"{dsn.split('@')[-1]}: {error.strerror or error}") from None
-    except (ClickHouseError, ModuleNotFoundError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreError(f"the store {dsn.split('@')[-1]} cannot be opened: {first}") from None
-    raise StoreError(f"{dsn.split('@')[-1]}: a store is chdb:///directory, clickhouse://… or http://…")
-
-
 @dataclass
 class _Partition:
     """What is stored of one raw partition: all up to `offset`, and these rows of batches beyond it."""
@@ -65,7 +36,7 @@ class _Partition:
 
 
 class ClickHouseSink:
-    """See `base.Sink`. `origin` names the raw topic (`joints.kafka.topic_id`) or the local queue whose offsets these are."""
+    """See `base.Sink`. `origin` names what the offsets count in: `joints.kafka.topic_id`, or a local queue."""
 
     def __init__(self, client: Client, origin: str, *, known_processes: int = 200_000) -> None:
         self.stored = Stored()
@@ -94,12 +65,13 @@ class ClickHouseSink:
         where = "origin = %(origin)s AND raw_partition = %(partition)s"
         try:
             rows = self._client.query(
-                f"SELECT max(raw_offset), count() FROM positions WHERE {where}", parameters=place
+                f"SELECT max(raw_offset), count() FROM positions WHERE {where}",  # noqa: S608 - constants
+                parameters=place,
             ).result_rows
             known = _Partition(int(rows[0][0]) if rows[0][1] else -1)
             for table, found in (("events", known.events), ("ledger", known.ledger)):
                 beyond = self._client.query(
-                    f"SELECT raw_offset, groupUniqArray(row) FROM {table} WHERE {where} AND raw_offset > %(offset)s"
+                    f"SELECT raw_offset, groupUniqArray(row) FROM {table} WHERE {where} AND raw_offset > %(offset)s"  # noqa: S608
                     " GROUP BY raw_offset",
                     parameters={**place, "offset": known.offset},
                 ).result_rows
@@ -212,7 +184,9 @@ class ClickHouseSink:
         """Every batch has rows in the ledger, one without events, too: they tell how far each partition has come."""
         last: dict[int, int] = {}
         places = ledger.group_by("raw_partition").aggregate([("raw_offset", "max")])
-        for partition, offset in zip(*(places.column(c).to_pylist() for c in ("raw_partition", "raw_offset_max")), strict=True):
+        for partition, offset in zip(
+            *(places.column(c).to_pylist() for c in ("raw_partition", "raw_offset_max")), strict=True
+        ):
             known = self._partitions[partition]
             if offset > known.offset:
                 last[partition] = known.offset = offset

@@ -1,1 +1,1 @@
-"""What carries Avro messages from stage to stage: a queue in the process, or Kafka. Both offer the objects of `base`."""
+"""What carries Avro messages from stage to stage: a queue in the process, or Kafka, behind the interfaces of `base`."""

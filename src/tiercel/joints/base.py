@@ -31,7 +31,8 @@ class Producer(Protocol):
     ) -> bool:
         """Take a message, waiting at most `timeout` seconds for room; False: there was none and it was not taken.
 
-        `done` is called once for a message that was taken: with None when it is safe, else with the reason why it never will be.
+        `done` is called once for a message that was taken: with None when it is safe, else with the reason why it
+        never will be.
         """
         ...
 

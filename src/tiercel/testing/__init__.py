@@ -1,1 +1,1 @@
-"""What tests of Tiercel, and of rules written for it, need: services, builders of events, drivers. Shipped with the package."""
+"""What tests of Tiercel, and of rules written for it, need: services, builders of events. Shipped with the package."""

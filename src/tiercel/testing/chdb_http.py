@@ -1,7 +1,7 @@
-"""A process that exposes a chDB directory through ClickHouse's HTTP interface, so that several clients can use one store.
+"""A process that exposes a chDB directory through ClickHouse's HTTP interface: several clients can use one store.
 
-Only for tests and `make cluster`: it listens on loopback and knows no users. `python -m tiercel.testing.chdb_http DIR [PORT]`
-prints `listening on PORT` when it is ready; `ChdbServer` does that from a test.
+Only for tests and `make cluster`: it listens on loopback and knows no users. `ChdbServer` starts it from a test;
+`python -m tiercel.testing.chdb_http DIR [PORT]` prints `listening on PORT` when it is ready.
 """
 
 import gzip
@@ -60,13 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Requests are not logged."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path == "/ping":
             self._answer(200, b"Ok.\n")
         else:
             self._run()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._run()
 
     def _body(self) -> bytes:
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = _FORMAT.search(text)
         if asked:
             return asked[1].decode(), self.engine.query(sql, params=values).bytes() or b""
-        # A statement with a result has a line of names, if only that; one without has nothing. The header must tell them apart.
+        # A statement with a result has a line of names, if only that; one without has nothing. The header tells.
         answer = self.engine.query(sql, "TabSeparatedWithNames", params=values).bytes() or b""
         return (default, answer.partition(b"\n")[2]) if answer else ("", b"")
 

@@ -1,4 +1,4 @@
-"""pytest fixtures `kafka` and `clickhouse`: real services, from containers where a Docker engine can have them, else from Maven and chDB.
+"""pytest fixtures of real services: from containers where a Docker engine can have them, else from Maven and chDB.
 
 A conftest takes them with `from tiercel.testing.services import *`; tests that use them carry the marker `services`.
 """
@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import pytest
 
 from tiercel.errors import KafkaError
-from tiercel.schemas import topics as declared
+from tiercel.schemas import avro, topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.kafka_server import KafkaServer
 
-__all__ = ["clickhouse", "kafka", "topics"]
+__all__ = ["clickhouse", "kafka", "topics_ready"]
 
 _T = TypeVar("_T")
 
@@ -77,10 +77,10 @@ def kafka() -> Iterator[Kafka]:
 
 
 @pytest.fixture(scope="session")
-def topics(kafka: Kafka) -> Kafka:
+def topics_ready(kafka: Kafka) -> Kafka:
     """The broker with Tiercel's topics (three partitions) and the schemas on theirs."""
-    declared.create(kafka.client, partitions=3)
-    declared.publish_schemas(kafka.client)
+    topics.create(kafka.client, partitions=3)
+    topics.publish_schemas(kafka.client)
     return kafka
 
 

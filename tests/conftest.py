@@ -1,0 +1,26 @@
+"""Fixtures of all tests, and the rule that as root with BTF nothing may be skipped that needs the kernel or services."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tiercel.testing.services import *  # noqa: F403
+
+_MUST_RUN = ("bpf", "services")
+
+
+def _able() -> bool:
+    return os.geteuid() == 0 and Path("/sys/kernel/btf/vmlinux").exists()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """A skip becomes a failure where this machine can run the test."""
+    outcome = yield
+    report = outcome.get_result()
+    marked = [name for name in _MUST_RUN if item.get_closest_marker(name)]
+    if report.skipped and not hasattr(report, "wasxfail") and marked and _able():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped although this machine is root with BTF (marker {marked[0]}): {reason}"
