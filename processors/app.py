@@ -114,7 +114,7 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data
 async def _one(
     app: faust.App, worker: Worker, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
 ) -> None:
-    """Handle a message; it is acknowledged later, when all that it led to is safe. Later messages do not wait for that."""
+    """Handle a message; it is acknowledged when all that it led to is safe, which later messages do not wait for."""
     message = event.message
     gap = progress.step(message.partition, message.offset)
     if gap is not None:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests, and the rule that as root with BTF nothing may be skipped that needs the kernel or services."""
+"""Fixtures of all tests; as root with BTF nothing may be skipped that needs the kernel or services."""
 
 import os
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 from tiercel._engine import Batch, decode_raw
 from tiercel.collector.collector import Collector, Identity
@@ -101,7 +102,7 @@ def test_a_full_output_costs_counted_events_and_no_time() -> None:
     rest = consumer.read(100, 0)
     decoded = [decode_raw(avro.body_of("raw_batch", m.value)) for m in [*first, *rest]]
     seqs = [(header["first_seq"], len(batch)) for header, batch in decoded]
-    assert all(a + n == b for (a, n), (b, _) in zip(seqs, seqs[1:], strict=False))
+    assert all(a + n == b for (a, n), (b, _) in pairwise(seqs))
     told = sum(count for header, _ in decoded for _, reason, count in header["lost"] if reason == "queue_full")
     assert told == totals.lost["collector", "queue_full"] > 0
     assert totals.produced == totals.delivered + told
@@ -113,7 +114,16 @@ class Refusing:
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
-    def send(self, topic: str, key: bytes, value: bytes, partition: int | None = None, *, timeout: float = 0.0, done: Done | None = None) -> bool:
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        partition: int | None = None,
+        *,
+        timeout: float = 0.0,
+        done: Done | None = None,
+    ) -> bool:
         self.values.append(value)
         if done is not None:
             done("too large" if len(self.values) == 2 else None)

@@ -27,7 +27,7 @@ def test_this_process_and_its_descriptors() -> None:
         me = next(e for e in found if e["name"] == "thread_snapshot" and e["tid"] == os.getpid())["params"]
         fds = {e["params"]["fd"]: e["params"] for e in found if e["name"] == "fd_snapshot" and e["tid"] == os.getpid()}
         assert (me["pid"], me["ptid"], me["vpid"], me["sid"]) == (os.getpid(), os.getppid(), os.getpid(), os.getsid(0))
-        assert me["exepath"] == os.readlink("/proc/self/exe")
+        assert me["exepath"] == str(Path("/proc/self/exe").readlink())
         assert me["cwd"] == str(Path.cwd())
         assert (me["uid"], me["gid"]) == (os.geteuid(), os.getegid())
         assert me["exe_ino"] == Path("/proc/self/exe").stat().st_ino
@@ -55,7 +55,11 @@ def test_kinds_of_descriptors() -> None:
     pair = socket.socketpair()
     fds = [read, folder, event, memory, pair[0].fileno()]
     try:
-        found = {e["params"]["fd"]: e["params"] for e in _snapshot() if e["name"] == "fd_snapshot" and e["tid"] == os.getpid()}
+        found = {
+            e["params"]["fd"]: e["params"]
+            for e in _snapshot()
+            if e["name"] == "fd_snapshot" and e["tid"] == os.getpid()
+        }
         assert [found[fd]["kind"] for fd in fds] == [7, 2, 9, 20, 8]
         assert found[folder]["name"] == "/tmp"
     finally:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tiercel.errors import KafkaError
-from tiercel.schemas import avro, topics
+from tiercel.schemas import topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.kafka_server import KafkaServer
 
