@@ -1,0 +1,172 @@
+//! Rules on events: a plan made by tiercel.rules.plan in, the rules that match each event out.
+//!
+//! `Facts` says what is true of an event; the caller (host.rs) turns matches into alerts with `alert`.
+
+mod cache;
+mod glob;
+mod graph;
+pub mod operand;
+mod paths;
+pub mod pattern;
+pub mod plan;
+pub mod test;
+mod text;
+
+#[cfg(test)]
+mod oracle;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    facts::{Alert, BatchHeader, Origin, OutputValue},
+    format::Format,
+    generated::events::{EVENT_COUNT, EventKind},
+    value::Facts,
+};
+use graph::Graph;
+use plan::{Matching, Plan, PlanError, RuleRow, invalid};
+
+/// A rule as alerts tell of it.
+#[derive(Debug)]
+pub struct Rule {
+    pub name: String,
+    pub source: String,
+    pub priority: String,
+    /// Sorted.
+    pub tags: Vec<String>,
+    /// Of the compiled rule: the same condition and output give the same.
+    pub sha256: String,
+    pub output: Format,
+    node: u32,
+}
+
+#[derive(Debug)]
+pub struct RuleSet {
+    version: String,
+    matching: Matching,
+    rules: Vec<Rule>,
+    /// Rules that can match, by kind of event, in their order of definition.
+    by_kind: Vec<Vec<u32>>,
+    graph: Graph,
+}
+
+impl RuleSet {
+    pub fn new(plan: &str) -> Result<RuleSet, PlanError> {
+        let plan = Plan::parse(plan)?;
+        let graph = Graph::compile(&plan)?;
+        let mut by_kind = vec![Vec::new(); EVENT_COUNT];
+        let mut rules = Vec::with_capacity(plan.rules.len());
+        for (index, row) in plan.rules.iter().enumerate() {
+            for &code in &row.codes {
+                match EventKind::from_code(code) {
+                    Some(kind) if by_kind[kind as usize].last() != Some(&(index as u32)) => {
+                        by_kind[kind as usize].push(index as u32)
+                    }
+                    Some(_) => {}
+                    None => return invalid(format!("there is no event with code {code}")),
+                }
+            }
+            rules.push(Rule::compile(row)?);
+        }
+        Ok(RuleSet {
+            version: plan.version,
+            matching: plan.matching,
+            rules,
+            by_kind,
+            graph,
+        })
+    }
+
+    /// sha256 of all rules.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Append to `matched` the rules that match the event of `facts`: the first one, or all.
+    pub fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
+        let candidates = &self.by_kind[facts.kind() as usize];
+        if candidates.is_empty() {
+            return;
+        }
+        self.graph.begin();
+        for &rule in candidates {
+            if self.graph.holds(self.rules[rule as usize].node, facts) {
+                matched.push(rule);
+                if self.matching == Matching::First {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The output of a rule on an event, and the fields in it by name.
+    pub fn alert_text<F: Facts>(&self, rule: u32, facts: &F) -> (String, Vec<(String, OutputValue)>) {
+        let output = &self.rules[rule as usize].output;
+        (output.message(facts), output.fields(facts))
+    }
+
+    /// The whole alert of a rule on event `seq`.
+    pub fn alert<F: Facts>(
+        &self,
+        rule: u32,
+        facts: &F,
+        header: &BatchHeader,
+        seq: u64,
+        time: u64,
+        origin: Origin,
+    ) -> Alert {
+        let (message, fields) = self.alert_text(rule, facts);
+        let rule = &self.rules[rule as usize];
+        let mut output_fields = vec![("evt.time".to_owned(), OutputValue::Int(time as i64))];
+        output_fields.extend(fields.into_iter().filter(|(name, _)| name != "evt.time"));
+        Alert {
+            id: alert_id(&rule.name, &rule.sha256, &header.host_id, &header.boot_id, seq),
+            time,
+            rule: rule.name.clone(),
+            priority: rule.priority.clone(),
+            source: rule.source.clone(),
+            hostname: header.host.clone(),
+            host_id: header.host_id.clone(),
+            boot_id: header.boot_id.clone(),
+            seq,
+            message,
+            tags: rule.tags.clone(),
+            output_fields,
+            rules_version: self.version.clone(),
+            rule_sha256: rule.sha256.clone(),
+            origin,
+        }
+    }
+}
+
+impl Rule {
+    fn compile(row: &RuleRow) -> Result<Rule, PlanError> {
+        let mut tags = row.tags.clone();
+        tags.sort();
+        Ok(Rule {
+            name: row.name.clone(),
+            source: row.source.clone(),
+            priority: row.priority.clone(),
+            tags,
+            sha256: row.sha256.clone(),
+            output: Format::rule(&row.output)
+                .map_err(|error| PlanError::Invalid(format!("output of {:?}: {error}", row.name)))?,
+            node: row.node as u32,
+        })
+    }
+}
+
+/// The same alert again has the same id: 32 hex digits of sha256 over the length-prefixed parts.
+pub fn alert_id(rule: &str, rule_sha256: &str, host_id: &str, boot_id: &str, seq: u64) -> String {
+    let mut hash = Sha256::new();
+    for part in [rule, rule_sha256, host_id, boot_id] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(seq.to_le_bytes());
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}

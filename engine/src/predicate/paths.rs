@@ -1,0 +1,98 @@
+//! `pmatch`: whether any of many paths is a prefix, component by component, of a path.
+
+use hashbrown::HashMap;
+
+use super::glob::{Glob, is_glob};
+
+/// A tree of components. A listed component with `? * [` is a pattern for one component.
+#[derive(Debug, Default)]
+pub struct Paths {
+    ends: bool,
+    plain: HashMap<Box<[u8]>, Paths>,
+    globs: Vec<(Box<[u8]>, Glob, Paths)>,
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|component| !component.is_empty())
+}
+
+impl Paths {
+    pub fn insert(&mut self, path: &[u8]) {
+        let mut node = self;
+        for component in components(path) {
+            if node.ends {
+                return;
+            }
+            node = if is_glob(component) {
+                let at = node
+                    .globs
+                    .iter()
+                    .position(|(text, ..)| &**text == component)
+                    .unwrap_or_else(|| {
+                        node.globs
+                            .push((component.into(), Glob::new(component, false), Paths::default()));
+                        node.globs.len() - 1
+                    });
+                &mut node.globs[at].2
+            } else {
+                node.plain.entry(component.into()).or_default()
+            };
+        }
+        *node = Paths {
+            ends: true,
+            ..Paths::default()
+        };
+    }
+
+    pub fn has_prefix_of(&self, path: &[u8]) -> bool {
+        // Patterns make several nodes fit at once; the set of them never exceeds the nodes of one level.
+        let mut level = vec![self];
+        for component in components(path) {
+            if level.iter().any(|node| node.ends) {
+                return true;
+            }
+            let mut next = Vec::new();
+            for node in level {
+                next.extend(node.plain.get(component));
+                next.extend(
+                    node.globs
+                        .iter()
+                        .filter(|(_, glob, _)| glob.matches(component))
+                        .map(|(.., below)| below),
+                );
+            }
+            if next.is_empty() {
+                return false;
+            }
+            level = next;
+        }
+        level.iter().any(|node| node.ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Paths;
+
+    fn of(paths: &[&str]) -> Paths {
+        let mut all = Paths::default();
+        paths.iter().for_each(|path| all.insert(path.as_bytes()));
+        all
+    }
+
+    #[test]
+    fn components_not_letters() {
+        let paths = of(&["/etc", "var//log/", "/opt/*/bin", "/usr/lib"]);
+        for yes in ["/etc", "/etc/passwd", "etc/x", "/var/log/a", "/opt/x/bin/y"] {
+            assert!(paths.has_prefix_of(yes.as_bytes()), "{yes}");
+        }
+        for no in ["/etcetera", "/var", "/opt/x/y/bin", "", "/usr/bin"] {
+            assert!(!paths.has_prefix_of(no.as_bytes()), "{no}");
+        }
+        assert!(of(&["/"]).has_prefix_of(b""));
+        assert!(of(&["/a/b/c", "/a"]).has_prefix_of(b"/a/x"));
+        assert!(of(&["/a", "/a/b/c"]).has_prefix_of(b"/a/x"));
+        assert!(!of(&[]).has_prefix_of(b"/"));
+    }
+}
