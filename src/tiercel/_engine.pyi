@@ -79,3 +79,22 @@ class RingReader:
     def fill(self) -> list[int]:
         """Bytes waiting in each ring."""
     def close(self) -> None: ...
+
+class RuleSet:
+    """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong."""
+
+    def __init__(self, plan: str) -> None: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def names(self) -> list[str]: ...
+
+class Format:
+    """A compiled output string, as `sysdig -p` takes it; ValueError if a field in it does not exist."""
+
+    def __init__(self, text: str) -> None: ...
+    @property
+    def names(self) -> list[str]: ...
+
+def regex_error(pattern: str) -> str | None:
+    """What is wrong with a regular expression, in one line."""

@@ -42,6 +42,9 @@ fn translate(pattern: &str) -> String {
                     out.push_str(&regex::escape(quoted));
                 } else {
                     escape(escaped, class.is_some(), &mut out);
+                    if matches!(escaped, 'p' | 'P' | 'x') && rest.peek() == Some(&'{') {
+                        braced(&mut rest, &mut out);
+                    }
                 }
             }
             ('[', None) => {
@@ -69,8 +72,11 @@ fn translate(pattern: &str) -> String {
             }
             ('[' | '&' | '~', Some(_)) => out.extend(['\\', letter]),
             ('-', Some(_)) if rest.peek() == Some(&'-') => out.push_str("\\-"),
-            ('{', None) if !repetition(&rest.clone().collect::<String>()) => out.push_str("\\{"),
-            ('}', None) if !out_opens_repetition(&out) => out.push_str("\\}"),
+            ('{', None) if repetition(&rest.clone().collect::<String>()) => {
+                out.push('{');
+                braced(&mut rest, &mut out);
+            }
+            ('{' | '}', None) => out.extend(['\\', letter]),
             _ => out.push(letter),
         }
     }
@@ -105,11 +111,14 @@ fn repetition(rest: &str) -> bool {
     !low.is_empty() && digits(low) && digits(high)
 }
 
-/// Whether a `}` now would close a repetition, or a name of a class (`\p{Greek}`, `\x{10ffff}`).
-fn out_opens_repetition(out: &str) -> bool {
-    out.rfind('{').is_some_and(|open| {
-        !out[open..].contains('}') && (out[..open].ends_with(['p', 'P', 'x']) || !out[..open].ends_with('\\'))
-    })
+/// Copy up to the closing brace: of a repetition, or of a name of a class (`\p{Greek}`, `\x{10ffff}`).
+fn braced(rest: &mut impl Iterator<Item = char>, out: &mut String) {
+    for inner in rest {
+        out.push(inner);
+        if inner == '}' {
+            break;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod avro;
 mod batch;
 mod params;
 mod ring;
+mod rules;
 mod tables;
 
 #[pymodule]
@@ -19,6 +20,8 @@ mod _engine {
     use super::batch::PyBatch;
     #[pymodule_export]
     use super::ring::PyRingReader;
+    #[pymodule_export]
+    use super::rules::{Format, RuleSet, regex_error};
     #[pymodule_export]
     use super::tables::{event_table, field_table};
 }
