@@ -134,10 +134,10 @@ impl Format {
     pub fn fields<F: Facts>(&self, facts: &F) -> Vec<(String, OutputValue)> {
         let mut out: Vec<(String, OutputValue)> = Vec::new();
         for token in &self.tokens {
-            if let Token::Field { name, operand, .. } = token {
-                if out.iter().all(|(seen, _)| seen != name) {
-                    out.push((name.clone(), json(operand, facts)));
-                }
+            if let Token::Field { name, operand, .. } = token
+                && out.iter().all(|(seen, _)| seen != name)
+            {
+                out.push((name.clone(), json(operand, facts)));
             }
         }
         out
@@ -147,10 +147,10 @@ impl Format {
     pub fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for token in &self.tokens {
-            if let Token::Field { name, .. } = token {
-                if !names.contains(&name.as_str()) {
-                    names.push(name.as_str());
-                }
+            if let Token::Field { name, .. } = token
+                && !names.contains(&name.as_str())
+            {
+                names.push(name.as_str());
             }
         }
         names
@@ -241,13 +241,13 @@ fn write_bytes(operand: &Operand, bytes: &[u8], out: &mut Vec<u8>) {
 
 /// The value in an alert's output_fields.
 fn json<F: Facts>(operand: &Operand, facts: &F) -> OutputValue {
-    if let Operand::Field(field, _) = operand {
-        if time_of(*field).is_some() {
-            return match facts.field(Field::EvtRawtime, &FieldArg::None) {
-                Value::Uint(ns) => OutputValue::Int(ns as i64),
-                _ => OutputValue::Null,
-            };
-        }
+    if let Operand::Field(field, _) = operand
+        && time_of(*field).is_some()
+    {
+        return match facts.field(Field::EvtRawtime, &FieldArg::None) {
+            Value::Uint(ns) => OutputValue::Int(ns as i64),
+            _ => OutputValue::Null,
+        };
     }
     let value = operand.value(facts);
     let plain = matches!(

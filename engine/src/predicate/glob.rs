@@ -95,14 +95,15 @@ fn class(pattern: &[u8], mut at: usize, fold: bool) -> Option<(Token, usize)> {
         if byte == b']' && at > first {
             break;
         }
-        if byte == b'[' && pattern.get(at + 1) == Some(&b':') {
-            if let Some((test, next)) = named(pattern, at + 2) {
-                (0..=255)
-                    .filter(test)
-                    .for_each(|byte: u8| add(&mut set, folded(byte, fold)));
-                at = next;
-                continue;
-            }
+        if byte == b'['
+            && pattern.get(at + 1) == Some(&b':')
+            && let Some((test, next)) = named(pattern, at + 2)
+        {
+            (0..=255)
+                .filter(test)
+                .for_each(|byte: u8| add(&mut set, folded(byte, fold)));
+            at = next;
+            continue;
         }
         let (low, next) = member(pattern, at)?;
         at = next;
@@ -128,10 +129,12 @@ fn member(pattern: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
+type ByteTest = fn(&u8) -> bool;
+
 /// `alpha:]` and the like.
-fn named(pattern: &[u8], at: usize) -> Option<(fn(&u8) -> bool, usize)> {
+fn named(pattern: &[u8], at: usize) -> Option<(ByteTest, usize)> {
     let end = at + pattern[at..].windows(2).position(|pair| pair == b":]")?;
-    let test: fn(&u8) -> bool = match &pattern[at..end] {
+    let test: ByteTest = match &pattern[at..end] {
         b"alpha" => u8::is_ascii_alphabetic,
         b"digit" => u8::is_ascii_digit,
         b"alnum" => u8::is_ascii_alphanumeric,

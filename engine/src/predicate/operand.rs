@@ -273,7 +273,7 @@ fn each_text<'f>(value: Value<'f>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) ->
 fn base64_decoded(text: &[u8]) -> Option<Vec<u8>> {
     let body = &text[..text.len() - text.iter().rev().take_while(|&&byte| byte == b'=').count()];
     let padding = text.len() - body.len();
-    if padding > 2 || body.len() % 4 == 1 || (padding > 0 && text.len() % 4 != 0) {
+    if padding > 2 || body.len() % 4 == 1 || (padding > 0 && !text.len().is_multiple_of(4)) {
         return None;
     }
     let mut out = Vec::with_capacity(body.len() / 4 * 3 + 2);
