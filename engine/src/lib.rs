@@ -13,6 +13,7 @@ pub mod names;
 pub mod predicate;
 pub mod render;
 pub mod ring;
+pub mod scap;
 pub mod table;
 pub mod value;
 

@@ -46,6 +46,31 @@ class Batch:
 
 def amplify(batch: Batch, round: int, span: int) -> Batch:
     """The same acts by other processes, on other files and connections, `round` times `span` ns later; round 0 is unchanged."""
+@final
+class CaptureReader:
+    """Reads a .scap capture that is pushed in as plain bytes.
+
+    The lists at its start come first, as the events by which a host tells its state; those have the time 0 and batches of
+    their own. Events of old captures come as current ones.
+    """
+
+    def __new__(cls) -> CaptureReader: ...
+    def feed(self, data: bytes) -> None:
+        """Push the next bytes."""
+
+    def finish(self) -> None:
+        """No more bytes will come: from now on `next` raises if the end is missing. ValueError at once if nothing is whole."""
+
+    def next(self, limit: int) -> Batch | None:
+        """Up to `limit` events; None if more bytes are needed, or at the end. ValueError says what is wrong, and where."""
+
+    @property
+    def machine(self) -> dict[str, Any] | None:
+        """hostname, num_cpus, memory_bytes, max_pid, boot_ts (ns), flags; None as long as it is not known."""
+
+    @property
+    def skipped(self) -> int:
+        """Events of types that nobody knows, left out."""
 
 def decode_raw(body: bytes) -> tuple[dict[str, Any], Batch]:
     """Header and events of a RawBatch; ValueError if the body is none."""

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod amplify;
 mod avro;
 mod batch;
+mod capture;
 mod params;
 mod ring;
 mod rules;
@@ -18,6 +19,8 @@ mod _engine {
     use super::avro::{decode_raw, encode_raw, header_of};
     #[pymodule_export]
     use super::batch::PyBatch;
+    #[pymodule_export]
+    use super::capture::PyCaptureReader;
     #[pymodule_export]
     use super::ring::PyRingReader;
     #[pymodule_export]

@@ -1,0 +1,174 @@
+//! Events of old captures become current ones, after schemas/conversions.toml: an enter event waits for its exit, an exit takes
+//! from it what it lacks, a superseded event gets its successor's code and parameters.
+
+use std::collections::HashMap;
+
+use super::record::{Known, Record, known};
+use crate::{
+    generated::{
+        conversions::{CONVERSIONS, MANAGED, UNUSED},
+        events::EventKind,
+    },
+    table::{Action, Coding, Conversion, Fill, ParamType},
+};
+
+const MOST_ROUNDS: usize = 50;
+/// Threads whose enter event is kept: beyond, an exit finds none, as it does after a loss.
+const MOST_ENTERED: usize = 262_144;
+
+#[derive(Default)]
+pub struct Converter {
+    entered: HashMap<i64, Record>,
+    scratch: Record,
+}
+
+pub enum Converted {
+    /// Deliver the record as this event.
+    Event(EventKind),
+    Nothing,
+    /// A layout that no version ever wrote.
+    Unknown,
+}
+
+impl Converter {
+    pub fn clear(&mut self) {
+        self.entered.clear();
+    }
+
+    pub fn convert(&mut self, record: &mut Record) -> Converted {
+        for _ in 0..MOST_ROUNDS {
+            let Some(known) = known(record.code) else {
+                return Converted::Unknown;
+            };
+            if UNUSED.binary_search(&record.code).is_ok() {
+                return Converted::Nothing;
+            }
+            if let Known::Current(kind) = known
+                && record.ends.len() == kind.info().params.len()
+            {
+                self.entered.remove(&record.tid);
+                return Converted::Event(kind);
+            }
+            match (conversion(record.code, record.ends.len()), known) {
+                (Some(row), _) => match row.action {
+                    Action::Add | Action::Change => self.apply(record, row),
+                    Action::Store | Action::StoreAndPass => {
+                        self.store(record);
+                        return Converted::Nothing;
+                    }
+                    Action::Pass => return deliver(known, record),
+                },
+                (None, Known::Old(layout)) if layout.enter && layout.old && !layout.managed => {
+                    return Converted::Nothing;
+                }
+                (None, Known::Old(_)) => return Converted::Unknown,
+                (None, Known::Current(_)) if MANAGED.binary_search(&record.code).is_ok() => return Converted::Unknown,
+                (None, known) => return deliver(known, record),
+            }
+        }
+        Converted::Unknown
+    }
+
+    fn store(&mut self, record: &Record) {
+        if self.entered.len() >= MOST_ENTERED && !self.entered.contains_key(&record.tid) {
+            return;
+        }
+        let entered = self.entered.entry(record.tid).or_default();
+        entered.code = record.code;
+        entered.ends.clone_from(&record.ends);
+        entered.data.clone_from(&record.data);
+    }
+
+    fn apply(&mut self, record: &mut Record, row: &Conversion) {
+        let enter = self
+            .entered
+            .get(&record.tid)
+            .filter(|enter| enter.code + 1 == record.code);
+        let made = &mut self.scratch;
+        made.ends.clear();
+        made.data.clear();
+        if row.action == Action::Add {
+            made.ends.extend_from_slice(&record.ends);
+            made.data.extend_from_slice(&record.data);
+        }
+        for fill in row.fill {
+            let kind = param_type(row.to, made.ends.len());
+            let (source, or_empty) = match *fill {
+                Fill::Old { param, or_empty } => (record.param(param), or_empty),
+                Fill::Enter { param, or_empty } => (enter.and_then(|enter| enter.param(param)), or_empty),
+                Fill::Default => (None, false),
+                Fill::Empty => (None, true),
+                Fill::Callback => {
+                    made.push(&container_json(record));
+                    continue;
+                }
+            };
+            match (source, kind.map(ParamType::coding)) {
+                (Some(bytes), Some(Coding::Int { width, signed })) if !bytes.is_empty() => {
+                    made.push(&resized(bytes, signed)[..width]);
+                }
+                (Some(bytes), _) => made.push(bytes),
+                (None, Some(Coding::Int { width, .. })) if !or_empty => made.push(&default(kind)[..width]),
+                (None, _) => made.push(&[]),
+            }
+        }
+        std::mem::swap(&mut record.ends, &mut made.ends);
+        std::mem::swap(&mut record.data, &mut made.data);
+        record.code = row.to;
+    }
+}
+
+/// Only current events are delivered. The enter events that pass with their parameters told more than exits once did: today
+/// the exit has it all.
+fn deliver(known: Known, record: &Record) -> Converted {
+    match known {
+        Known::Old(_) => Converted::Nothing,
+        Known::Current(kind) if record.ends.len() > kind.info().params.len() => Converted::Unknown,
+        Known::Current(kind) => Converted::Event(kind),
+    }
+}
+
+fn conversion(code: u16, nparams: usize) -> Option<&'static Conversion> {
+    let row = CONVERSIONS
+        .binary_search_by_key(&(code, nparams), |row| (row.code, row.nparams))
+        .ok()?;
+    Some(&CONVERSIONS[row])
+}
+
+fn param_type(code: u16, index: usize) -> Option<ParamType> {
+    match known(code)? {
+        Known::Current(kind) => kind.info().params.get(index).map(|info| info.kind),
+        Known::Old(layout) => layout.params.get(index).copied(),
+    }
+}
+
+/// The number as eight bytes: a parameter may have been narrower or wider once.
+fn resized(bytes: &[u8], signed: bool) -> [u8; 8] {
+    let negative = signed && bytes.last().is_some_and(|&last| last >= 0x80);
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    let length = bytes.len().min(8);
+    wide[..length].copy_from_slice(&bytes[..length]);
+    wide
+}
+
+fn default(kind: Option<ParamType>) -> [u8; 8] {
+    match kind {
+        Some(ParamType::Uid | ParamType::Gid) => [0xff; 8],
+        _ => [0; 8],
+    }
+}
+
+/// The oldest container event as the JSON of the newer ones.
+fn container_json(record: &Record) -> Vec<u8> {
+    let text = |index| {
+        let bytes = record.param(index).unwrap_or_default();
+        String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
+    };
+    let kind = record
+        .param(1)
+        .map_or(0, |bytes| u64::from_le_bytes(resized(bytes, false)));
+    let container = serde_json::json!({"id": text(0), "type": kind, "name": text(2), "image": text(3)});
+    let mut json = serde_json::json!({ "container": container }).to_string().into_bytes();
+    json.push(0);
+    json
+}
