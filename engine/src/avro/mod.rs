@@ -1,8 +1,10 @@
 //! Avro bodies of the three schemas in schemas/*.avsc, written and read by hand: bytes in, batches out, and back.
 //! Framing (fingerprint or registry id) is Python's, in schemas/avro.py.
 
+pub mod alert;
 #[cfg(test)]
 mod arbitrary;
+pub mod enriched;
 mod header;
 mod params;
 pub mod raw;
