@@ -46,6 +46,7 @@ class Batch:
 
 def amplify(batch: Batch, round: int, span: int) -> Batch:
     """The same acts by other processes, on other files and connections, `round` times `span` ns later; round 0 is unchanged."""
+
 @final
 class CaptureReader:
     """Reads a .scap capture that is pushed in as plain bytes.
