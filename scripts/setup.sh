@@ -79,7 +79,7 @@ PY
 
 probe() {
     say "Compiling the probe"
-    [ ! -e probe/Makefile ] || make --no-print-directory -C probe
+    make --no-print-directory -C probe
     stamp probe
 }
 
