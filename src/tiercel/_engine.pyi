@@ -44,8 +44,11 @@ class Batch:
     def to_dicts(self) -> list[dict[str, Any]]:
         """`name`, `time`, `tid`, `cpu` and `params` of each event: for tests and tools, never the hot path."""
 
-def amplify(batch: Batch, round: int, span: int) -> Batch:
-    """The same acts by other processes, on other files and connections, `round` times `span` ns later; round 0 is unchanged."""
+def amplify(batch: Batch, round: int, span: int) -> Batch:  # noqa: A002
+    """The same acts by other processes, on other files and connections, `round` times `span` ns later.
+
+    Round 0 is unchanged.
+    """
 
 @final
 class CaptureReader:

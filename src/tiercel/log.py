@@ -10,12 +10,12 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 
 def setup(level: str = "info", format: str = "text", stream: TextIO | None = None) -> None:  # noqa: A002
-    """Send the records of tiercel, and warnings of everything else, to `stream` (stderr). Replaces an earlier one."""
+    """Send the records of tiercel, and errors of everything else, to `stream` (stderr). Replaces an earlier one."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(logging.ERROR)
     logging.getLogger("tiercel").setLevel(level.upper())
 
 

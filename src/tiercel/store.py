@@ -1,5 +1,6 @@
 """Opens the store that a DSN names: a ClickHouse server, or a chDB directory in this process."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -61,6 +62,8 @@ def _chdb(folder: Path, dsn: str) -> "Client":
 
 
 def _short(error: Exception) -> str:
-    """The first line of a driver's error, without its stack."""
+    """The first line of a driver's error without its stack, or the system's word in it."""
+    if system := re.search(r"\[Errno -?\d+\] ([A-Z][\w ]+)", str(error)):
+        return system[1]
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
