@@ -46,7 +46,10 @@ class Totals:
 
 
 class Collector:
-    """One run. `run` drives it to its end; `step` is a single turn, for whoever has a loop of its own."""
+    """One run. `run` drives it to its end; `step` is a single turn, for whoever has a loop of its own.
+
+    `schema_id` is the registry's for raw_batch, if there is a registry.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,13 @@ class Collector:
         linger_ms: int = 100,
         batch_events: int = 1000,
         batch_bytes: int = 512 * 1024,
+        schema_id: int | None = None,
     ) -> None:
         self._source, self._output, self._identity = source, output, identity
         self._linger = linger_ms / 1000
         self._batch_events, self._batch_bytes = batch_events, batch_bytes
         self._key = identity.host_id.encode()
+        self._schema_id = schema_id
         self._pending = Batch()
         self._since = 0.0
         self._seq = identity.run
@@ -174,7 +179,9 @@ class Collector:
                 for stage, reason, count in lost:
                     self._told[stage, reason] -= count
 
-        if self._output.send(topics.RAW, self._key, avro.frame("raw_batch", body), timeout=timeout, done=done):
+        if self._output.send(
+            topics.RAW, self._key, avro.frame("raw_batch", body, self._schema_id), timeout=timeout, done=done
+        ):
             self._seq += len(part)
             self._delivered += kernel
             self._batches += 1

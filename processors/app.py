@@ -24,6 +24,7 @@ from tiercel.config import Kafka
 from tiercel.config import Worker as WorkerSettings
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
+from tiercel.joints.registry import Registry
 from tiercel.processors.worker import Worker
 from tiercel.schemas import topics
 
@@ -53,7 +54,7 @@ class Progress:
             self.seen.pop(partition, None)
 
 
-def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data: str | None = None) -> faust.App:
+def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registry: Registry | None = None) -> faust.App:
     """The app; `run` starts it."""
     credentials = _credentials(settings)
     app = faust.App(
@@ -67,7 +68,6 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data
         topic_partitions=settings.partitions,
         web_enabled=False,
         store="memory://",
-        datadir=data,
         consumer_auto_offset_reset="earliest",
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
@@ -82,7 +82,13 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, *, data
         loghandlers=[],
     )
     raw = app.topic(topics.RAW, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    worker = Worker(rules, max_threads=limits.max_threads, max_fds=limits.max_fds)
+    worker = Worker(
+        rules,
+        max_threads=limits.max_threads,
+        max_fds=limits.max_fds,
+        schema_ids=registry.ids if registry is not None else None,
+        writers=registry,
+    )
     progress = Progress()
 
     room = asyncio.Semaphore(_UNDER_WAY)
@@ -179,10 +185,10 @@ def _credentials(settings: Kafka) -> faust.types.auth.CredentialsT | None:
     return faust.SSLCredentials(context) if context is not None else None
 
 
-def run(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None) -> None:
+def run(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registry: Registry | None = None) -> None:
     """Work until told to stop (SIGTERM, SIGINT). KafkaError if no broker answers or a topic is missing."""
     partitions = joint.check(settings.client(), [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
     if len({partitions[topic] for topic in (topics.RAW, topics.EVENTS, topics.ALERTS)}) != 1:
         raise KafkaError(f"{topics.RAW}, {topics.EVENTS} and {topics.ALERTS} must have equally many partitions")
-    app = make(settings, limits, rules)
+    app = make(settings, limits, rules, registry)
     faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tiercel._engine import Host, RuleSet, header_of
@@ -44,9 +44,14 @@ class Worker:
         max_hosts: int = 4096,
         max_threads: int = 262_144,
         max_fds: int = 4096,
+        schema_ids: Mapping[str, int] | None = None,
+        writers: Mapping[int, str] | None = None,
     ) -> None:
+        """`schema_ids` and `writers` (other versions' schemas) come from a registry, if there is one."""
         self.counters = Counters()
         self._rules = rules
+        self._schema_ids = schema_ids or {}
+        self._writers = writers
         self._max_hosts = max_hosts
         self._limits = {"max_threads": max_threads, "max_fds": max_fds}
         self._hosts: OrderedDict[tuple[int, bytes], Host] = OrderedDict()
@@ -54,7 +59,7 @@ class Worker:
     def handle(self, partition: int, offset: int, key: bytes, message: bytes) -> list[Output]:
         """The messages that follow from this one: an enriched batch and its alerts, or an entry in the quarantine."""
         try:
-            body = avro.body_of("raw_batch", message)
+            body = avro.body_of("raw_batch", message, self._writers)
             sender = str(header_of(body)["host_id"]).encode()
             if key and key != sender:
                 # One forged id would otherwise feed another host's state.
@@ -66,8 +71,11 @@ class Worker:
         self.counters.batches += 1
         self.counters.events += outcome.events
         self.counters.alerts += len(outcome.alerts)
-        enriched = Output(topics.EVENTS, sender, avro.frame("event_batch", outcome.enriched))
-        return [enriched, *(Output(topics.ALERTS, sender, avro.frame("alert", alert)) for alert in outcome.alerts)]
+        enriched = self._output(topics.EVENTS, "event_batch", sender, outcome.enriched)
+        return [enriched, *(self._output(topics.ALERTS, "alert", sender, alert) for alert in outcome.alerts)]
+
+    def _output(self, topic: str, schema: str, key: bytes, body: bytes) -> Output:
+        return Output(topic, key, avro.frame(schema, body, self._schema_ids.get(schema)))
 
     def assign(self, partitions: set[int]) -> None:
         """Forget the hosts of partitions that are no longer ours: when one comes back, its state would be old."""

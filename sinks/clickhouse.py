@@ -7,7 +7,7 @@ is not written again.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,12 +36,20 @@ class _Partition:
 
 
 class ClickHouseSink:
-    """See `base.Sink`. `origin` names what the offsets count in: `joints.kafka.topic_id`, or a local queue."""
+    """See `base.Sink`. `writers` are schemas by registry id. `origin` names what the offsets count in: `joints.kafka.topic_id`, or a local queue."""
 
-    def __init__(self, client: Client, origin: str, *, known_processes: int = 200_000) -> None:
+    def __init__(
+        self,
+        client: Client,
+        origin: str,
+        *,
+        known_processes: int = 200_000,
+        writers: Mapping[int, str] | None = None,
+    ) -> None:
         self.stored = Stored()
         self._client = client
         self._origin = origin
+        self._writers = writers
         self._partitions: dict[int, _Partition] = {}
         self._processes: OrderedDict[int, None] = OrderedDict()
         self._known_processes = known_processes
@@ -87,7 +95,7 @@ class ClickHouseSink:
         for message in messages:
             name = "event_batch" if message.topic == topics.EVENTS else "alert"
             try:
-                (bodies if name == "event_batch" else alerts).append(avro.body_of(name, message.value))
+                (bodies if name == "event_batch" else alerts).append(avro.body_of(name, message.value, self._writers))
             except SchemaError as error:
                 new.unreadable += 1
                 log.warning("message not readable place=%s/%d/%d reason=%s", *message[:3], error)
