@@ -99,7 +99,7 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registr
             await _one(app, worker, progress, event, room)
             yield
 
-    @app.on_partitions_revoked.connect  # type: ignore[arg-type] - faust types signals more loosely than it calls them
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]
     async def revoked(_app: faust.App, gone: set[TP], **_: Any) -> None:
         progress.forget({place.partition for place in gone})
 

@@ -38,6 +38,7 @@ def fingerprint(name: str) -> int:
     return fingerprint_of(schema_json(name))
 
 
+@cache
 def fingerprint_of(schema: str) -> int:
     """CRC-64-AVRO of the canonical form of a schema given as text."""
     crc = _EMPTY

@@ -36,7 +36,10 @@ class _Partition:
 
 
 class ClickHouseSink:
-    """See `base.Sink`. `writers` are schemas by registry id. `origin` names what the offsets count in: `joints.kafka.topic_id`, or a local queue."""
+    """See `base.Sink`. `origin` names what raw offsets count in: `joints.kafka.topic_id`, or a local queue.
+
+    `writers` are schemas by registry id, where there is a registry.
+    """
 
     def __init__(
         self,

@@ -13,6 +13,10 @@ from tiercel.joints.base import Done, Message
 
 log = logging.getLogger(__name__)
 
+class MissingTopicError(KafkaError):
+    """A topic is not there, or may not be seen."""
+
+
 Assigned = Callable[[set[int]], None]
 
 
@@ -26,7 +30,7 @@ def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) 
         raise KafkaError(f"no Kafka broker answers at {client.get('bootstrap.servers')} ({reason})") from None
     missing = [topic for topic in topics if topic not in found or found[topic].error]
     if missing:
-        raise KafkaError(
+        raise MissingTopicError(
             f"Kafka at {client.get('bootstrap.servers')} has no topic {', '.join(missing)}, or it may not be read here"
         )
     return {topic: len(found[topic].partitions) for topic in topics}

@@ -56,6 +56,10 @@ class Registry(Mapping[int, str]):
             raise KeyError(key)
         return schema
 
+    def __bool__(self) -> bool:
+        # Not known yet is not empty.
+        return True
+
     def __iter__(self) -> Iterator[int]:
         return iter([key for key, schema in self._known.items() if schema is not None])
 

@@ -1,0 +1,165 @@
+"""`tiercel collect`, `process`, `sink`: one stage of the fleet each, joined by Kafka."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tiercel.commands import Context
+
+if TYPE_CHECKING:
+    from tiercel.collector.sources import Source
+    from tiercel.config import Kafka, Settings
+    from tiercel.joints.registry import Registry
+
+log = logging.getLogger("tiercel.fleet")
+
+Brokers = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap brokers; default: kafka.brokers.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (collect, process, sink):
+        app.command(rich_help_panel="Fleet")(command)
+
+
+def collect(
+    context: typer.Context,
+    *,
+    brokers: Brokers = None,
+    capture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Send the events of a capture instead of this host's own.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0, help="Events a second of the capture; 0: as fast as they go.")] = 0,
+    repeat: Annotated[bool, typer.Option(help="Play the capture again and again.")] = False,
+) -> None:
+    """Send this host's system calls to Kafka, until stopped.
+
+    Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither.
+    """
+    from tiercel.collector.collector import Collector, Identity
+    from tiercel.joints.kafka import KafkaProducer
+    from tiercel.schemas import topics
+
+    settings = _settings(context, brokers)
+    registry = _ready(settings.kafka, [topics.RAW])
+    stop = _until_told()
+    source = _source(settings, capture, rate, repeat)
+    producer = KafkaProducer(settings.kafka.client())
+    try:
+        collector = Collector(
+            source,
+            producer,
+            Identity.of_this_host(settings.host.id, settings.host.name),
+            linger_ms=settings.collector.linger_ms,
+            batch_events=settings.collector.batch_events,
+            batch_bytes=settings.collector.batch_bytes,
+            schema_id=registry.ids["raw_batch"] if registry is not None else None,
+        )
+        totals = collector.run(stop)
+    finally:
+        source.close()
+        producer.close()
+    lost = {"/".join(key): count for key, count in totals.lost.items()}
+    log.info("collector ended", extra={"produced": totals.produced, "delivered": totals.delivered, "lost": lost})
+
+
+def process(
+    context: typer.Context,
+    *,
+    brokers: Brokers = None,
+    rules: Annotated[
+        list[str] | None, typer.Option("--rules", "-r", metavar="FILE", help="Rule files or directories.")
+    ] = None,
+) -> None:
+    """Enrich and match what the hosts send: a Faust worker, as many as there are partitions may run."""
+    from tiercel.processors import app
+    from tiercel.rules.plan import load_rules
+    from tiercel.schemas import topics
+
+    settings = _settings(context, brokers, worker={"rules": rules or None})
+    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
+    app.run(settings.kafka, settings.worker, load_rules(settings.worker.rules, settings.worker.matching), registry)
+
+
+def sink(
+    context: typer.Context,
+    *,
+    brokers: Brokers = None,
+    dsn: Annotated[str | None, typer.Option(metavar="DSN", help="The store; default: store.dsn.")] = None,
+) -> None:
+    """Store events and alerts in ClickHouse; over a chDB store it also serves the API."""
+    from tiercel import store
+    from tiercel.joints.kafka import KafkaConsumer, topic_id
+    from tiercel.schemas import topics
+    from tiercel.sinks import base
+    from tiercel.sinks.clickhouse import ClickHouseSink
+
+    settings = _settings(context, brokers, store={"dsn": dsn})
+    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS])
+    client = settings.kafka.client()
+    stop = _until_told()
+    out = ClickHouseSink(store.connect(settings.store.dsn), topic_id(client, topics.RAW), writers=registry)
+    consumer = KafkaConsumer(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS], assigned=out.assign)
+    try:
+        base.drive(out, consumer, stop.is_set)
+    finally:
+        consumer.close()
+        out.close()
+    log.info("sink ended", extra=vars(out.stored))
+
+
+def _settings(context: typer.Context, brokers: str | None, **flags: dict[str, Any]) -> "Settings":
+    obj: Context = context.obj
+    return obj.settings(kafka={"brokers": brokers}, **flags)
+
+
+def _ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
+    """Check that the topics are there, or make them; tell the schemas to whoever reads."""
+    from tiercel.errors import KafkaError
+    from tiercel.joints import kafka as joint
+    from tiercel.joints.registry import Registry
+    from tiercel.schemas import topics
+
+    client = kafka.client()
+    try:
+        joint.check(client, wanted)
+    except joint.MissingTopicError:
+        made = topics.create(client, partitions=kafka.partitions, replication=kafka.replication)
+        log.info("topics made", extra={"topics": ",".join(made)})
+        joint.check(client, wanted)
+    if kafka.schema_registry:
+        return Registry(kafka.schema_registry)
+    try:
+        topics.publish_schemas(client)
+    except KafkaError as error:
+        # A collector need not be allowed to: a worker will have told them.
+        log.debug("schemas not published reason=%s", error)
+    return None
+
+
+def _source(settings: "Settings", capture: Path | None, rate: float, repeat: bool) -> "Source":
+    import os
+
+    if capture is not None:
+        from tiercel.collector.capture import CaptureSource
+
+        return CaptureSource(capture, rate=rate, repeat=repeat)
+    from tiercel.collector.live import LiveSource
+    from tiercel.probe.core import Probe
+
+    wanted = set(settings.collector.wanted) or None
+    return LiveSource(Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()]))
+
+
+def _until_told() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
