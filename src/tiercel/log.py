@@ -13,9 +13,11 @@ def setup(level: str = "info", format: str = "text", stream: TextIO | None = Non
     """Send the records of tiercel, and errors of everything else, to `stream` (stderr). Replaces an earlier one."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    # On the handler, not the root's level: some libraries set a level of their own.
+    handler.addFilter(lambda record: record.name.startswith("tiercel") or record.levelno >= logging.ERROR)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.ERROR)
+    root.setLevel(logging.WARNING)
     logging.getLogger("tiercel").setLevel(level.upper())
 
 
