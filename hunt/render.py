@@ -11,6 +11,16 @@ def clock(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 1_000_000_000):%H:%M:%S}.{ns % 1_000_000_000:09d}"
 
 
+def alert_row(record: Row) -> Row:
+    """An alert of the topic, as Avro has it, in the shape of History.alerts."""
+    return {
+        **record,
+        "host": record["host_id"],
+        "event": f"{record['host_id']}/{record['boot_id']}/{record['seq']}",
+        "output_fields": {item["name"]: item["value"] for item in record["output_fields"]},
+    }
+
+
 def alert_text(alert: Row) -> str:
     """One line: time, priority, message."""
     return f"{clock(alert['time'])}: {alert['priority']} {alert['message']}"

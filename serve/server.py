@@ -9,7 +9,16 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from tiercel import store
+from tiercel.config import Settings
 from tiercel.errors import TiercelError
+from tiercel.hunt.query import History
+from tiercel.serve.app import application
+
+
+def serve(settings: Settings) -> "Server":
+    """The API over the configured store, with a client of its own."""
+    return Server(application(History(store.connect(settings.store.dsn))), settings.api.socket)
 
 
 class Server:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tiercel import __version__
-from tiercel.commands import Context, doctor, fleet, history, tables
+from tiercel.commands import Context, capture, doctor, fleet, history, live, rules, tables
 from tiercel.errors import TiercelError
 
 HELP = """Tiercel records the system calls of hosts, matches them against Falco rules and keeps them searchable.
@@ -27,8 +27,9 @@ Settings come from /etc/tiercel/tiercel.yaml (or $XDG_CONFIG_HOME/tiercel/tierce
 app = typer.Typer(
     name="tiercel", help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
 )
-for group in (fleet, history, tables, doctor):
+for group in (live, fleet, history, capture, tables, doctor):
     group.register(app)
+app.add_typer(rules.app, name="rules", rich_help_panel="Captures")
 
 
 def _version(wanted: bool) -> None:

@@ -78,13 +78,13 @@ def process(
     ] = None,
 ) -> None:
     """Enrich and match what the hosts send: a Faust worker, as many as there are partitions may run."""
+    from tiercel.commands.rules import load
     from tiercel.processors import app
-    from tiercel.rules.plan import load_rules
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
     registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
-    app.run(settings.kafka, settings.worker, load_rules(settings.worker.rules, settings.worker.matching), registry)
+    app.run(settings.kafka, settings.worker, load(settings.worker), registry)
 
 
 def sink(
@@ -97,6 +97,7 @@ def sink(
     from tiercel import store
     from tiercel.joints.kafka import KafkaConsumer, topic_id
     from tiercel.schemas import topics
+    from tiercel.serve.server import serve
     from tiercel.sinks import base
     from tiercel.sinks.clickhouse import ClickHouseSink
 
@@ -106,9 +107,13 @@ def sink(
     stop = _until_told()
     out = ClickHouseSink(store.connect(settings.store.dsn), topic_id(client, topics.RAW), writers=registry)
     consumer = KafkaConsumer(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS], assigned=out.assign)
+    # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
+    server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
     try:
         base.drive(out, consumer, stop.is_set)
     finally:
+        if server is not None:
+            server.close()
         consumer.close()
         out.close()
     log.info("sink ended", extra=vars(out.stored))

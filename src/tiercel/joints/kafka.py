@@ -13,6 +13,7 @@ from tiercel.joints.base import Done, Message
 
 log = logging.getLogger(__name__)
 
+
 class MissingTopicError(KafkaError):
     """A topic is not there, or may not be seen."""
 

@@ -1,0 +1,238 @@
+"""`tiercel read` and `tiercel replay`: the events of a capture file, and what rules say of them."""
+
+import gzip
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+
+import typer
+
+from tiercel.commands import Context
+from tiercel.errors import CaptureError, TiercelError
+
+if TYPE_CHECKING:
+    from tiercel._engine import Batch, RuleSet
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A .scap capture, plain or gzip.")]
+Texts = list[str] | None
+FORMAT = "*%evt.num %evt.time %evt.cpu %proc.name (%thread.tid) %evt.dir %evt.type %evt.info"
+_CHUNK, _EVENTS = 1 << 20, 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("read", rich_help_panel="Captures")(read)
+    app.command("replay", rich_help_panel="Captures")(replay)
+
+
+class Capture:
+    """A capture file: iterate over its batches. What is whole comes before the CaptureError that tells of the rest."""
+
+    def __init__(self, path: Path) -> None:
+        from tiercel._engine import CaptureReader
+
+        self._path = path
+        self.reader: CaptureReader = CaptureReader()
+
+    def __iter__(self) -> "Iterator[Batch]":
+        try:
+            with self._open() as file:
+                while data := file.read(_CHUNK):
+                    self.reader.feed(data)
+                    yield from self._ready()
+            self.reader.finish()
+            yield from self._ready()
+        except (ValueError, EOFError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise CaptureError(f"{self._path}: {reason}") from None
+
+    def _ready(self) -> "Iterator[Batch]":
+        while (batch := self.reader.next(_EVENTS)) is not None:
+            yield batch
+
+    def _open(self) -> BinaryIO:
+        with self._path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        return cast("BinaryIO", gzip.open(self._path)) if zipped else self._path.open("rb")
+
+    @property
+    def hostname(self) -> str:
+        """Of the machine that was recorded, once it is known."""
+        return str((self.reader.machine or {}).get("hostname", ""))
+
+
+def read(
+    file: File,
+    condition: Annotated[str, typer.Argument(metavar="[FILTER]", help="Only events that satisfy this condition.")] = "",
+    *,
+    output: Annotated[
+        str, typer.Option("--print", "-p", metavar="FORMAT", help="What to print of an event, as sysdig -p.")
+    ] = FORMAT,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line; its keys are the fields of the format.")
+    ] = False,
+) -> None:
+    """Print the events of a capture, as sysdig does."""
+    from tiercel._engine import Format, Host
+
+    try:
+        form = Format(output)
+    except ValueError as error:
+        raise TiercelError(f"the format is wrong: {error}") from None
+    wanted, host, capture = _condition(condition), Host(), Capture(file)
+    for batch in capture:
+        if as_json:
+            for values in host.field_rows(batch, form.names, wanted, hostname=capture.hostname):
+                print(json.dumps(dict(zip(form.names, values, strict=True)), ensure_ascii=False))
+        else:
+            lines = host.lines(batch, form, wanted, hostname=capture.hostname)
+            if text := "\n".join(line for line in lines if line is not None):
+                print(text)
+
+
+def _condition(text: str) -> "RuleSet | None":
+    if not text:
+        return None
+    from tiercel._engine import RuleSet
+    from tiercel.rules.check import check_condition
+    from tiercel.rules.parse import parse
+    from tiercel.rules.plan import condition_plan
+
+    tree = parse(text)
+    check_condition(tree)
+    return RuleSet(condition_plan(tree))
+
+
+def replay(
+    context: typer.Context,
+    file: File,
+    *,
+    rules: Annotated[
+        Texts,
+        typer.Option("--rules", "-r", metavar="PATH", help="Rule file or directory; repeatable. Default: the shipped."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Alerts as JSON, one a line.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every matching rule fires, not only the first.")] = False,
+    disable_tag: Annotated[Texts, typer.Option(metavar="TAG", help="Disable rules with this tag; repeatable.")] = None,
+    enable_only_tag: Annotated[
+        Texts, typer.Option(metavar="TAG", help="Enable rules with this tag and no others; repeatable.")
+    ] = None,
+    disable_rule: Annotated[
+        Texts, typer.Option(metavar="PATTERN", help="Disable rules whose name matches, * allowed; repeatable.")
+    ] = None,
+    min_priority: Annotated[str, typer.Option(metavar="P", help="Only rules at least this urgent.")] = "debug",
+    store: Annotated[
+        str | None, typer.Option(metavar="DSN", help="Also store events and alerts there; twice changes nothing.")
+    ] = None,
+) -> None:
+    """Run rules over a capture, as Falco does: one alert a line, and a summary on stderr."""
+    from tiercel.commands.rules import compiled, loaded, select
+
+    obj: Context = context.obj
+    settings = obj.settings(worker={"rules": rules, "matching": "all" if every else None}).worker
+    found = loaded(settings.rules)
+    select(
+        found,
+        disable_tags=disable_tag or (),
+        only_tags=enable_only_tag or (),
+        disable=disable_rule or (),
+        min_priority=min_priority,
+    )
+    ruleset, capture = compiled(found, settings.matching), Capture(file)
+    alerts = _stored(capture, file, ruleset, store) if store else _alerts(capture, file, ruleset)
+    by_priority, by_rule = Counter[str](), Counter[str]()
+    try:
+        for alert in alerts:
+            by_priority[alert["priority"]] += 1
+            by_rule[alert["rule"]] += 1
+            _show(alert, as_json=as_json)
+    finally:
+        _summary(by_priority, by_rule)
+
+
+def _header(capture: Capture, file: Path) -> dict[str, Any]:
+    """Who was recorded: the boot is the capture's boot time, else its content."""
+    machine = capture.reader.machine or {}
+    name = capture.hostname or file.name
+    boot = machine.get("boot_ts") or 0
+    if not boot:
+        with file.open("rb") as content:
+            boot = hashlib.file_digest(content, "sha256").hexdigest()
+    return {
+        "host_id": name,
+        "host": name,
+        "boot_id": str(boot),
+        "run": 1,
+        "first_seq": 1,
+        "produced": 0,
+        "delivered": 0,
+        "lost": [],
+    }
+
+
+def _alerts(capture: Capture, file: Path, rules: "RuleSet") -> Iterator[dict[str, Any]]:
+    from tiercel._engine import Host
+    from tiercel.schemas import avro
+
+    host, header = Host(), None
+    for batch in capture:
+        header = header or _header(capture, file)
+        for body in host.replay(batch, rules, header=header):
+            yield avro.decode("alert", avro.frame("alert", body))
+
+
+def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterator[dict[str, Any]]:
+    """The same through worker and sink; sequence numbers are evt.num, and offsets count the batches."""
+    from tiercel import store
+    from tiercel._engine import encode_raw
+    from tiercel.joints.base import Message
+    from tiercel.processors.worker import Worker
+    from tiercel.schemas import avro, topics
+    from tiercel.sinks.clickhouse import ClickHouseSink
+
+    header: dict[str, Any] | None = None
+    worker, sink = Worker(rules), None
+    number, produced = 1, 0
+    for offset, batch in enumerate(capture):
+        if header is None or sink is None:
+            header = _header(capture, file)
+            sink = ClickHouseSink(store.connect(dsn), f"capture:{header['host_id']}/{header['boot_id']}")
+            sink.assign({0})
+        produced += batch.kernel_events
+        # The lists at the start tell the state of the host and are no events; users and groups among them count.
+        lists = batch.last_time == 0
+        header |= {"first_seq": 0 if lists else number, "produced": produced, "delivered": produced}
+        number += _counted(batch) if lists else len(batch)
+        key = header["host_id"].encode()
+        raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), header))
+        messages = [
+            Message(output.topic, 0, offset, key, output.value) for output in worker.handle(0, offset, key, raw)
+        ]
+        sink.write(message for message in messages if message.topic != topics.QUARANTINE)
+        for message in messages:
+            if message.topic == topics.ALERTS:
+                yield avro.decode("alert", message.value)
+
+
+def _counted(batch: "Batch") -> int:
+    return sum(not event["name"].endswith("_snapshot") for event in batch.to_dicts())
+
+
+def _show(alert: dict[str, Any], *, as_json: bool) -> None:
+    from tiercel.hunt import render
+
+    row = render.alert_row(alert)
+    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row))
+
+
+def _summary(by_priority: Counter[str], by_rule: Counter[str]) -> None:
+    lines = [f"Events detected: {by_rule.total()}"]
+    lines += [
+        "Rule counts by severity:",
+        *(f"   {name.upper()}: {count}" for name, count in sorted(by_priority.items())),
+    ]
+    lines += ["Triggered rules by rule name:", *(f"   {name}: {count}" for name, count in sorted(by_rule.items()))]
+    typer.echo("\n".join(lines), err=True)

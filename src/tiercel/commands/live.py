@@ -1,0 +1,158 @@
+"""`tiercel up`: everything on this host, with alerts and a status line on the terminal."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tiercel.commands import Context
+from tiercel.errors import ProbeError
+
+if TYPE_CHECKING:
+    from tiercel.collector.sources import Source
+    from tiercel.config import Settings
+    from tiercel.local import Local, Numbers
+
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rules", "-r", metavar="PATH", help="Rule file or directory; repeatable. Default: the shipped rules."
+    ),
+]
+Dsn = Annotated[
+    str | None, typer.Option(metavar="DSN", help="The store: chdb:///dir or clickhouse://user:password@host/db.")
+]
+Capture = Annotated[Path | None, typer.Option(metavar="FILE", help="Play this capture instead of watching the kernel.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("up", rich_help_panel="One host")(up)
+
+
+def up(
+    context: typer.Context,
+    *,
+    rules: Rules = None,
+    dsn: Dsn = None,
+    capture: Capture = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Alerts as JSON.")] = False,
+) -> None:
+    """Watch this host: everything in one process, alerts to the terminal, history in chDB.
+
+    Needs root and a kernel with BTF; without them it says so and plays a recording through the same chain.
+    Ctrl-C ends it with a summary: produced = stored + lost.
+    """
+    from tiercel import local
+    from tiercel.commands.rules import load
+
+    obj: Context = context.obj
+    settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn})
+    ruleset = load(settings.worker)
+    source, live = _source(settings, capture)
+    with interrupted() as stop:
+        running = local.Local(source, _identity(settings), settings, ruleset)
+        try:
+            _watch(running, stop, live=live, as_json=as_json)
+        finally:
+            numbers = running.finish()
+    for alert in running.alerts(0):
+        _show(alert, as_json=as_json)
+    _summary(numbers)
+    running.raise_error()
+
+
+def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]":
+    """The kernel if it can be watched, else a capture; and whether it is live."""
+    from tiercel.collector.capture import CaptureSource
+    from tiercel.collector.live import LiveSource
+    from tiercel.local import bundled_capture
+
+    if capture is not None:
+        return CaptureSource(capture), False
+    try:
+        return LiveSource(_probe(settings)), True
+    except ProbeError as error:
+        typer.echo(f"Cannot watch this host: {error}. Playing the bundled recording instead.", err=True)
+    return CaptureSource(bundled_capture()), False
+
+
+def _probe(settings: "Settings") -> Any:
+    from tiercel.probe.core import Probe
+
+    wanted = set(settings.collector.wanted) or None
+    return Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()])
+
+
+def _identity(settings: "Settings") -> Any:
+    from tiercel.collector.collector import Identity
+
+    return Identity.of_this_host(settings.host.id, settings.host.name)
+
+
+@contextmanager
+def interrupted() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal ends at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool) -> None:
+    """Print alerts and, on a terminal, the status line, until told to stop or the source ends."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from tiercel.local import Rate
+
+    console = Console(stderr=True, highlight=False)
+    rate = Rate()
+
+    def status() -> Text:
+        now = running.numbers()
+        mark = "watching this host" if live else "playing a recording"
+        line = Text(f"{mark}  {rate.add(now.produced):,.0f} events/s  stored {now.stored:,}  alerts {now.alerts:,}  ")
+        return line.append(f"lost {now.lost_total:,}", "bold red" if now.lost_total else "")
+
+    with Live(status(), console=console, auto_refresh=False, transient=True) as line:
+        while not stop.is_set() and not running.ended.is_set():
+            for alert in running.alerts(0.2):
+                if console.is_terminal:
+                    line.update(Text(""), refresh=True)
+                _show(alert, as_json=as_json)
+            if console.is_terminal:
+                line.update(status(), refresh=True)
+
+
+def _show(alert: dict[str, Any], *, as_json: bool) -> None:
+    import json
+
+    from tiercel.hunt import render
+
+    row = render.alert_row(alert)
+    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row), flush=True)
+
+
+def _summary(numbers: "Numbers") -> None:
+    lines = [
+        f"produced {numbers.produced:,} = stored {numbers.stored:,} + lost {numbers.lost_total:,}; "
+        f"{numbers.alerts:,} alert{'' if numbers.alerts == 1 else 's'}"
+    ]
+    lines += [f"  lost {count:,}: {stage}/{reason}" for (stage, reason), count in sorted(numbers.lost.items()) if count]
+    typer.echo("\n".join(lines), err=True)
