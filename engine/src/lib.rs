@@ -5,6 +5,7 @@
 pub mod address;
 pub mod amplify;
 pub mod avro;
+pub mod columns;
 pub mod event;
 pub mod facts;
 pub mod format;

@@ -76,6 +76,20 @@ class CaptureReader:
     def skipped(self) -> int:
         """Events of types that nobody knows, left out."""
 
+@final
+class Columns:
+    """Rows for the tables of the store, as Arrow IPC streams."""
+
+    @property
+    def events(self) -> bytes: ...
+    @property
+    def processes(self) -> bytes: ...
+    @property
+    def ledger(self) -> bytes: ...
+
+def alert_columns(bodies: list[bytes]) -> bytes:
+    """Rows for the table alerts, as an Arrow IPC stream; ValueError names the body that is broken."""
+
 def decode_raw(body: bytes) -> tuple[dict[str, Any], Batch]:
     """Header and events of a RawBatch; ValueError if the body is none."""
 
@@ -85,6 +99,9 @@ def encode_raw(batch: Batch, start: int, stop: int, header: dict[str, Any]) -> b
     `header` has host_id, host, boot_id, run, first_seq, produced, delivered, lost [(stage, reason, count)] and
     optionally time (else that of the first event).
     """
+
+def event_columns(bodies: list[bytes]) -> Columns:
+    """Rows for the tables events, processes and ledger; ValueError names the EventBatch body that is broken."""
 
 def event_table() -> list[tuple[int, str, list[str]]]:
     """`(code, name, parameter names)` of every event, in table order."""

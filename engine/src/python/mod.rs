@@ -6,6 +6,7 @@ mod amplify;
 mod avro;
 mod batch;
 mod capture;
+mod columns;
 mod params;
 mod ring;
 mod rules;
@@ -21,6 +22,8 @@ mod _engine {
     use super::batch::PyBatch;
     #[pymodule_export]
     use super::capture::PyCaptureReader;
+    #[pymodule_export]
+    use super::columns::{PyColumns, alert_columns, event_columns};
     #[pymodule_export]
     use super::ring::PyRingReader;
     #[pymodule_export]

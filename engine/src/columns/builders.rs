@@ -1,0 +1,148 @@
+//! Column builders with what Arrow's lack: a dictionary whose keys can be kept, lists of bytes, and the finished table.
+
+use std::{net::IpAddr, sync::Arc};
+
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, DictionaryArray, Int32Array, RecordBatch, TimestampNanosecondArray,
+    builder::{BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder},
+    types::Int32Type,
+};
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, Field, Schema};
+use hashbrown::HashMap;
+
+/// A dictionary column. A key once interned can be pushed again and again.
+#[derive(Default)]
+pub struct Dictionary {
+    known: HashMap<Box<[u8]>, i32>,
+    values: BinaryBuilder,
+    keys: Int32Builder,
+}
+
+impl Dictionary {
+    pub fn intern(&mut self, value: &[u8]) -> i32 {
+        if let Some(&key) = self.known.get(value) {
+            return key;
+        }
+        let key = self.known.len() as i32;
+        self.known.insert(value.into(), key);
+        self.values.append_value(value);
+        key
+    }
+
+    pub fn push_key(&mut self, key: i32) {
+        self.keys.append_value(key);
+    }
+
+    pub fn push(&mut self, value: &[u8]) {
+        let key = self.intern(value);
+        self.push_key(key);
+    }
+
+    pub fn push_option(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.push(value),
+            None => self.keys.append_null(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        arrow_array::builder::ArrayBuilder::len(&self.keys)
+    }
+
+    pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(
+            self.keys.finish(),
+            Arc::new(self.values.finish()),
+        )?))
+    }
+
+    /// Where every value is text: its bytes have been checked when they were read.
+    pub fn finish_text(mut self) -> Result<ArrayRef, ArrowError> {
+        let keys: Int32Array = self.keys.finish();
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(
+            keys,
+            text(self.values.finish())?,
+        )?))
+    }
+}
+
+/// Bytes that are UTF-8 as an Arrow string column.
+pub fn text(bytes: BinaryArray) -> Result<ArrayRef, ArrowError> {
+    let (offsets, values, nulls) = bytes.into_parts();
+    Ok(Arc::new(arrow_array::StringArray::try_new(offsets, values, nulls)?))
+}
+
+/// IPv6 addresses, IPv4 mapped into them.
+pub struct Addresses(pub FixedSizeBinaryBuilder);
+
+impl Default for Addresses {
+    fn default() -> Addresses {
+        Addresses(FixedSizeBinaryBuilder::new(16))
+    }
+}
+
+impl Addresses {
+    pub fn push(&mut self, ip: Option<IpAddr>) {
+        match ip {
+            None => self.0.append_null(),
+            Some(ip) => {
+                let mapped = match ip {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                    IpAddr::V6(ip) => ip,
+                };
+                // Sixteen bytes are what the column has: this cannot fail.
+                let _ = self.0.append_value(mapped.octets());
+            }
+        }
+    }
+}
+
+/// UTC nanoseconds.
+#[derive(Default)]
+pub struct Times(Vec<i64>);
+
+impl Times {
+    pub fn push(&mut self, ns: u64) {
+        self.0.push(i64::try_from(ns).unwrap_or(i64::MAX));
+    }
+
+    pub fn finish(self) -> ArrayRef {
+        Arc::new(TimestampNanosecondArray::from(self.0).with_timezone("UTC"))
+    }
+}
+
+/// A table under construction: columns in the order in which they are added.
+#[derive(Default)]
+pub struct Table {
+    fields: Vec<Field>,
+    columns: Vec<ArrayRef>,
+}
+
+impl Table {
+    pub fn add(&mut self, name: &str, column: ArrayRef) {
+        let nullable = column.is_nullable();
+        self.fields.push(Field::new(name, column.data_type().clone(), nullable));
+        self.columns.push(column);
+    }
+
+    /// The Arrow IPC stream.
+    pub fn finish(self) -> Result<Vec<u8>, ArrowError> {
+        let schema = Arc::new(Schema::new(self.fields));
+        let rows = RecordBatch::try_new(schema.clone(), self.columns)?;
+        let mut out = Vec::with_capacity(rows.get_array_memory_size() + 8192);
+        let mut writer = StreamWriter::try_new(&mut out, &schema)?;
+        writer.write(&rows)?;
+        writer.finish()?;
+        drop(writer);
+        Ok(out)
+    }
+}
+
+/// `text` as a dictionary for a whole body: the same value `count` times.
+pub fn repeat(column: &mut Dictionary, value: &[u8], count: usize) {
+    let key = column.intern(value);
+    for _ in 0..count {
+        column.push_key(key);
+    }
+}

@@ -1,0 +1,391 @@
+//! Rows of the table `events`: one a kernel event, with the hot facts of its process and file beside it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use arrow_array::builder::{
+    BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, UInt8Builder,
+    UInt16Builder, UInt32Builder, UInt64Builder,
+};
+use arrow_schema::ArrowError;
+
+use super::builders::{Addresses, Dictionary, Table, Times, repeat};
+use crate::{
+    avro::enriched::EventBatch,
+    event::Event,
+    facts::{EventFacts, File, Process},
+    generated::{events::EventKind, syscalls::PPM_SC_NAMES},
+    render,
+    table::Category,
+};
+
+const O_RDONLY: u64 = 1;
+const O_WRONLY: u64 = 2;
+const O_CREAT: u64 = 4;
+const O_TMPFILE: u64 = 8192;
+const O_F_CREATED: u64 = 16384;
+
+pub struct Events {
+    host_id: Dictionary,
+    host: Dictionary,
+    boot_id: Dictionary,
+    run: UInt64Builder,
+    seq: UInt64Builder,
+    ts: Times,
+    kind: Dictionary,
+    category: Dictionary,
+    cpu: UInt16Builder,
+    tid: Int64Builder,
+    process: UInt64Builder,
+    proc_name: Dictionary,
+    proc_exepath: Dictionary,
+    proc_cmdline: BinaryBuilder,
+    proc_pid: Int64Builder,
+    proc_pname: Dictionary,
+    user_uid: UInt32Builder,
+    user_name: Dictionary,
+    container_id: Dictionary,
+    fd_num: Int64Builder,
+    fd_typechar: Dictionary,
+    fd_type: Dictionary,
+    fd_name: BinaryBuilder,
+    fd_nameraw: BinaryBuilder,
+    fd_l4proto: Dictionary,
+    /// Client, server, local, remote.
+    ips: [Addresses; 4],
+    ports: [UInt16Builder; 4],
+    fd_is_server: BooleanBuilder,
+    fd_connected: BooleanBuilder,
+    fd_name_changed: BooleanBuilder,
+    fd_dev: UInt32Builder,
+    fd_ino: UInt64Builder,
+    res: Int64Builder,
+    open: UInt8Builder,
+    args: MapBuilder<BinaryBuilder, BinaryBuilder>,
+    rules: ListBuilder<BinaryBuilder>,
+    raw_partition: Int32Builder,
+    raw_offset: Int64Builder,
+    row: UInt32Builder,
+    text: Vec<u8>,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        let names = MapFieldNames {
+            entry: "entries".into(),
+            key: "key".into(),
+            value: "value".into(),
+        };
+        Events {
+            host_id: Dictionary::default(),
+            host: Dictionary::default(),
+            boot_id: Dictionary::default(),
+            run: UInt64Builder::new(),
+            seq: UInt64Builder::new(),
+            ts: Times::default(),
+            kind: Dictionary::default(),
+            category: Dictionary::default(),
+            cpu: UInt16Builder::new(),
+            tid: Int64Builder::new(),
+            process: UInt64Builder::new(),
+            proc_name: Dictionary::default(),
+            proc_exepath: Dictionary::default(),
+            proc_cmdline: BinaryBuilder::new(),
+            proc_pid: Int64Builder::new(),
+            proc_pname: Dictionary::default(),
+            user_uid: UInt32Builder::new(),
+            user_name: Dictionary::default(),
+            container_id: Dictionary::default(),
+            fd_num: Int64Builder::new(),
+            fd_typechar: Dictionary::default(),
+            fd_type: Dictionary::default(),
+            fd_name: BinaryBuilder::new(),
+            fd_nameraw: BinaryBuilder::new(),
+            fd_l4proto: Dictionary::default(),
+            ips: Default::default(),
+            ports: Default::default(),
+            fd_is_server: BooleanBuilder::new(),
+            fd_connected: BooleanBuilder::new(),
+            fd_name_changed: BooleanBuilder::new(),
+            fd_dev: UInt32Builder::new(),
+            fd_ino: UInt64Builder::new(),
+            res: Int64Builder::new(),
+            open: UInt8Builder::new(),
+            args: MapBuilder::new(Some(names), BinaryBuilder::new(), BinaryBuilder::new()),
+            rules: ListBuilder::new(BinaryBuilder::new()),
+            raw_partition: Int32Builder::new(),
+            raw_offset: Int64Builder::new(),
+            row: UInt32Builder::new(),
+            text: Vec::new(),
+        }
+    }
+}
+
+/// What all events of a process have in common, as dictionary keys: made once a batch.
+struct ProcessKeys {
+    name: i32,
+    exepath: i32,
+    user: i32,
+    container: i32,
+    parent: Option<i32>,
+    cmdline: Vec<u8>,
+}
+
+impl Events {
+    pub fn add(&mut self, batch: &EventBatch) {
+        let (header, count) = (&batch.header, batch.batch.len());
+        repeat(&mut self.host_id, header.host_id.as_bytes(), count);
+        repeat(&mut self.host, header.host.as_bytes(), count);
+        repeat(&mut self.boot_id, header.boot_id.as_bytes(), count);
+        let keys: Vec<ProcessKeys> = batch
+            .enriched
+            .processes
+            .iter()
+            .map(|process| self.keys(process))
+            .collect();
+        for (row, (facts, event)) in batch.enriched.events.iter().zip(batch.batch.iter()).enumerate() {
+            self.run.append_value(header.run);
+            self.seq
+                .append_value(header.first_seq.wrapping_add(u64::from(facts.index)));
+            self.ts.push(event.ts());
+            self.cpu.append_value(event.cpu());
+            self.tid.append_value(event.tid());
+            let file = facts.file.map(|file| &batch.enriched.files[file as usize]);
+            self.kind.push(type_name(&event).as_bytes());
+            self.category.push(category(&event, file).as_bytes());
+            let process = facts.process.map(|index| index as usize);
+            self.add_process(process.map(|index| (&batch.enriched.processes[index], &keys[index])));
+            self.add_file(facts, file);
+            self.res.append_option(event.result());
+            self.open.append_value(open_bits(&event));
+            self.add_args(&event, facts, file);
+            for &rule in &facts.rules {
+                self.rules.values().append_value(&batch.enriched.rules[rule as usize]);
+            }
+            self.rules.append(true);
+            self.raw_partition.append_value(batch.origin.partition);
+            self.raw_offset.append_value(batch.origin.offset);
+            self.row.append_value(row as u32);
+        }
+    }
+
+    fn keys(&mut self, process: &Process) -> ProcessKeys {
+        let mut cmdline = process.name.clone();
+        for arg in &process.args {
+            cmdline.push(b' ');
+            cmdline.extend_from_slice(arg);
+        }
+        ProcessKeys {
+            name: self.proc_name.intern(&process.name),
+            exepath: self.proc_exepath.intern(&process.exepath),
+            user: self.user_name.intern(&process.user),
+            container: self.container_id.intern(&process.container_id),
+            parent: process
+                .ancestors
+                .first()
+                .map(|parent| self.proc_pname.intern(&parent.name)),
+            cmdline,
+        }
+    }
+
+    fn add_process(&mut self, process: Option<(&Process, &ProcessKeys)>) {
+        let Some((process, keys)) = process else {
+            self.process.append_value(0);
+            for column in [
+                &mut self.proc_name,
+                &mut self.proc_exepath,
+                &mut self.user_name,
+                &mut self.container_id,
+            ] {
+                column.push(b"");
+            }
+            self.proc_cmdline.append_value(b"");
+            self.proc_pid.append_value(0);
+            self.proc_pname.push_option(None);
+            self.user_uid.append_value(0);
+            return;
+        };
+        self.process.append_value(process.id);
+        self.proc_name.push_key(keys.name);
+        self.proc_exepath.push_key(keys.exepath);
+        self.user_name.push_key(keys.user);
+        self.container_id.push_key(keys.container);
+        self.proc_cmdline.append_value(&keys.cmdline);
+        self.proc_pid.append_value(process.pid);
+        match keys.parent {
+            Some(key) => self.proc_pname.push_key(key),
+            None => self.proc_pname.push_option(None),
+        }
+        self.user_uid.append_value(process.uid);
+    }
+
+    fn add_file(&mut self, facts: &EventFacts, file: Option<&File>) {
+        self.fd_num.append_option(facts.fd);
+        self.fd_typechar
+            .push_option(file.map(|file| std::slice::from_ref(&file.typechar)));
+        self.fd_type.push_option(file.map(|file| fd_type(file).as_bytes()));
+        self.fd_name.append_option(file.map(|file| &file.name));
+        self.fd_nameraw.append_option(file.map(|file| &file.raw));
+        self.fd_l4proto.push_option(file.map(|file| {
+            if file.l4proto.is_empty() {
+                b"<NA>"
+            } else {
+                &file.l4proto[..]
+            }
+        }));
+        let ends: [Option<(IpAddr, u16)>; 4] =
+            file.map_or([None; 4], |file| [file.client, file.server, file.local, file.remote]);
+        for (end, (ips, ports)) in ends.into_iter().zip(self.ips.iter_mut().zip(&mut self.ports)) {
+            ips.push(end.map(|(ip, _)| ip));
+            ports.append_option(end.map(|(_, port)| port));
+        }
+        self.fd_is_server.append_option(file.map(|file| file.is_server));
+        self.fd_connected.append_option(file.map(|file| file.connected));
+        self.fd_name_changed.append_option(file.map(|_| facts.name_changed));
+        self.fd_dev.append_option(file.map(|file| file.dev));
+        self.fd_ino.append_option(file.map(|file| file.ino));
+    }
+
+    fn add_args(&mut self, event: &Event, facts: &EventFacts, file: Option<&File>) {
+        let names = render::Recorded { facts, file };
+        for (index, info) in event.kind().info().params.iter().enumerate().take(event.param_count()) {
+            self.text.clear();
+            if render::arg(event, index, &names, &mut self.text) {
+                self.args.keys().append_value(info.name);
+                self.args.values().append_value(&self.text);
+            }
+        }
+        // Keys and values were appended in pairs: this cannot fail.
+        let _ = self.args.append(true);
+    }
+
+    pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
+        debug_assert_eq!(self.host_id.len(), self.kind.len());
+        let mut table = Table::default();
+        table.add("host_id", self.host_id.finish_text()?);
+        table.add("host", self.host.finish_text()?);
+        table.add("boot_id", self.boot_id.finish_text()?);
+        table.add("run", Arc::new(self.run.finish()));
+        table.add("seq", Arc::new(self.seq.finish()));
+        table.add("ts", self.ts.finish());
+        table.add("type", self.kind.finish()?);
+        table.add("category", self.category.finish()?);
+        table.add("cpu", Arc::new(self.cpu.finish()));
+        table.add("tid", Arc::new(self.tid.finish()));
+        table.add("process", Arc::new(self.process.finish()));
+        table.add("proc_name", self.proc_name.finish()?);
+        table.add("proc_exepath", self.proc_exepath.finish()?);
+        table.add("proc_cmdline", Arc::new(self.proc_cmdline.finish()));
+        table.add("proc_pid", Arc::new(self.proc_pid.finish()));
+        table.add("proc_pname", self.proc_pname.finish()?);
+        table.add("user_uid", Arc::new(self.user_uid.finish()));
+        table.add("user_name", self.user_name.finish()?);
+        table.add("container_id", self.container_id.finish()?);
+        table.add("fd_num", Arc::new(self.fd_num.finish()));
+        table.add("fd_typechar", self.fd_typechar.finish()?);
+        table.add("fd_type", self.fd_type.finish()?);
+        table.add("fd_name", Arc::new(self.fd_name.finish()));
+        table.add("fd_nameraw", Arc::new(self.fd_nameraw.finish()));
+        table.add("fd_l4proto", self.fd_l4proto.finish()?);
+        for (side, (mut ips, mut ports)) in ["c", "s", "l", "r"]
+            .into_iter()
+            .zip(self.ips.into_iter().zip(self.ports))
+        {
+            table.add(&format!("fd_{side}ip"), Arc::new(ips.0.finish()));
+            table.add(&format!("fd_{side}port"), Arc::new(ports.finish()));
+        }
+        table.add("fd_is_server", Arc::new(self.fd_is_server.finish()));
+        table.add("fd_connected", Arc::new(self.fd_connected.finish()));
+        table.add("fd_name_changed", Arc::new(self.fd_name_changed.finish()));
+        table.add("fd_dev", Arc::new(self.fd_dev.finish()));
+        table.add("fd_ino", Arc::new(self.fd_ino.finish()));
+        table.add("res", Arc::new(self.res.finish()));
+        table.add("open", Arc::new(self.open.finish()));
+        table.add("args", Arc::new(self.args.finish()));
+        table.add("rules", Arc::new(self.rules.finish()));
+        table.add("raw_partition", Arc::new(self.raw_partition.finish()));
+        table.add("raw_offset", Arc::new(self.raw_offset.finish()));
+        table.add("row", Arc::new(self.row.finish()));
+        table.finish()
+    }
+}
+
+/// `evt.type`: of a call without an event of its own, the name of the call.
+fn type_name(event: &Event) -> &'static str {
+    match event.kind() {
+        EventKind::Syscall => event
+            .uint(0)
+            .and_then(|id| PPM_SC_NAMES.get(id as usize))
+            .filter(|name| !name.is_empty())
+            .copied()
+            .unwrap_or("syscall"),
+        kind => kind.info().name,
+    }
+}
+
+/// `evt.category`; of reads, writes and the like by what they are done to.
+fn category(event: &Event, file: Option<&File>) -> &'static str {
+    match event.kind().info().category {
+        Category::Unknown => "unknown",
+        Category::Other => "other",
+        Category::File => "file",
+        Category::Net => "net",
+        Category::Ipc => "IPC",
+        Category::Memory => "memory",
+        Category::Process => "process",
+        Category::Sleep => "sleep",
+        Category::System => "system",
+        Category::Signal => "signal",
+        Category::User => "user",
+        Category::Time => "time",
+        Category::Processing => "processing",
+        Category::Wait => "wait",
+        Category::Scheduler => "scheduler",
+        Category::Internal => "internal",
+        Category::IoRead | Category::IoWrite | Category::IoOther => match file.map(|file| file.typechar) {
+            Some(b'f' | b'd') => "file",
+            Some(b'4' | b'6') => "net",
+            Some(b'u' | b'p' | b'e' | b's' | b'l' | b'i' | b't') => "ipc",
+            _ => "unknown",
+        },
+    }
+}
+
+/// `fd.type` by `fd.typechar`.
+fn fd_type(file: &File) -> &'static str {
+    match file.typechar {
+        b'f' => "file",
+        b'd' => "directory",
+        b'4' => "ipv4",
+        b'6' => "ipv6",
+        b'u' => "unix",
+        b'p' => "pipe",
+        b'e' => "event",
+        b's' => "signalfd",
+        b'l' => "eventpoll",
+        b'i' => "inotify",
+        b't' => "timerfd",
+        b'n' => "netlink",
+        b'b' => "bpf",
+        b'r' => "io_uring",
+        b'm' => "memfd",
+        b'P' => "pidfd",
+        _ => "<NA>",
+    }
+}
+
+/// Bits of the column `open`: evt.is_open_read, is_open_write, is_open_exec, is_open_create.
+fn open_bits(event: &Event) -> u8 {
+    let param = |index: usize| event.uint(index).unwrap_or(0);
+    let (flags, mode) = match event.kind() {
+        EventKind::Open => (param(2), param(3)),
+        EventKind::Openat | EventKind::Openat2 => (param(3), param(4)),
+        EventKind::OpenByHandleAt => (param(2), 0),
+        EventKind::Creat => return if param(2) & 0o111 != 0 { 4 } else { 0 },
+        _ => return 0,
+    };
+    let made = flags & O_TMPFILE != 0 && event.result().is_some_and(|result| result >= 0);
+    u8::from(flags & O_RDONLY != 0)
+        | u8::from(flags & O_WRONLY != 0) << 1
+        | u8::from(flags & (O_CREAT | O_TMPFILE) != 0 && mode & 0o111 != 0) << 2
+        | u8::from(flags & O_F_CREATED != 0 || made) << 3
+}
