@@ -378,10 +378,10 @@ mod tests {
         }];
         let facts = |index: usize| EventFacts {
             index: index as u32,
-            process: (index % 2 == 0).then_some(0),
-            file: (index % 3 == 0).then_some(0),
+            process: index.is_multiple_of(2).then_some(0),
+            file: index.is_multiple_of(3).then_some(0),
             fd: (index % 3 < 2).then_some(-1),
-            name_changed: index % 5 == 0,
+            name_changed: index.is_multiple_of(5),
             resolved: vec![(index as u16, b"/tmp/\xff".to_vec())],
             rules: vec![0; index % 2],
         };
