@@ -400,7 +400,7 @@ impl Scanner<'_> {
         if first == '"' || first == '\'' {
             self.at += 1;
             let end = self.rest().find(first)?;
-            let text = self.rest()[..end].as_bytes().to_vec();
+            let text = self.rest().as_bytes()[..end].to_vec();
             self.at += end + 1;
             return Some(Operand::Text(text));
         }
@@ -410,7 +410,7 @@ impl Scanner<'_> {
             .take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.'))
             .count();
         if number > 0 {
-            let text = self.rest()[..number].as_bytes().to_vec();
+            let text = self.rest().as_bytes()[..number].to_vec();
             self.at += number;
             return Some(Operand::Text(text));
         }

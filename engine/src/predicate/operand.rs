@@ -94,7 +94,7 @@ impl Operand {
                 let Ok(arg) = one(args) else {
                     return wrong("takes one argument");
                 };
-                if !textual(&arg) && !(name == "len" && arg.is_list()) {
+                if !(textual(&arg) || name == "len" && arg.is_list()) {
                     return wrong("takes text");
                 }
                 match name {

@@ -21,7 +21,7 @@ pub enum TextTest {
     Ne(Vec<u8>),
     /// `<`, `<=`, `>`, `>=`: by bytes.
     Order(Op, Vec<u8>),
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Icontains(Box<AhoCorasick>),
     Startswith(Vec<u8>),
     Endswith(Vec<u8>),
@@ -61,7 +61,7 @@ impl TextTest {
             Op::Eq => TextTest::Eq(one()?),
             Op::Ne => TextTest::Ne(one()?),
             Op::Lt | Op::Le | Op::Gt | Op::Ge => TextTest::Order(op, one()?),
-            Op::Contains => TextTest::Contains(Finder::new(&one()?).into_owned()),
+            Op::Contains => TextTest::Contains(Box::new(Finder::new(&one()?).into_owned())),
             Op::Icontains => match automaton(&[one()?], false, true) {
                 Some(found) => TextTest::Icontains(found),
                 None => return invalid("the constant is too large"),
