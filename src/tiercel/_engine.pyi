@@ -54,8 +54,8 @@ def amplify(batch: Batch, round: int, span: int) -> Batch:  # noqa: A002
 class CaptureReader:
     """Reads a .scap capture that is pushed in as plain bytes.
 
-    The lists at its start come first, as the events by which a host tells its state; those have the time 0 and batches of
-    their own. Events of old captures come as current ones.
+    The lists at its start come first, as the events by which a host tells its state; those have the time 0 and
+    batches of their own. Events of old captures come as current ones.
     """
 
     def __new__(cls) -> CaptureReader: ...
@@ -63,10 +63,16 @@ class CaptureReader:
         """Push the next bytes."""
 
     def finish(self) -> None:
-        """No more bytes will come: from now on `next` raises if the end is missing. ValueError at once if nothing is whole."""
+        """No more bytes will come: from now on `next` raises if the end is missing.
+
+        ValueError at once if nothing is whole.
+        """
 
     def next(self, limit: int) -> Batch | None:
-        """Up to `limit` events; None if more bytes are needed, or at the end. ValueError says what is wrong, and where."""
+        """Up to `limit` events; None if more bytes are needed, or at the end.
+
+        ValueError says what is wrong, and where.
+        """
 
     @property
     def machine(self) -> dict[str, Any] | None:

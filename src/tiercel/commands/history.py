@@ -25,6 +25,7 @@ Since = Annotated[str, typer.Option(metavar="SPAN", help="How far back: 90s, 15m
 Host = Annotated[str, typer.Option(metavar="HOST", help="Only this host, by name or id.")]
 Limit = Annotated[int, typer.Option(min=1, help="Most rows; the newest are shown.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+_REMEMBERED = 100_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -88,9 +89,16 @@ def alerts(
     dsn: Dsn = None,
     limit: Limit = 1000,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new alerts until Ctrl-C.")] = False,
+    brokers: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Follow the topic tiercel.alerts at these Kafka brokers instead."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print alerts, oldest first, as Falco prints them."""
+    if brokers is not None:
+        _follow_topic(context, brokers, host, as_json=as_json)
+        return
     history = _history(context, dsn)
     begin, seen = _begin(since), set[str]()
     while True:
@@ -103,6 +111,28 @@ def alerts(
         time.sleep(0.3)
         # Late alerts of slow hosts still come; what is older than ten minutes is settled.
         begin = max(begin, time.time_ns() - 600_000_000_000)
+
+
+def _follow_topic(context: typer.Context, brokers: str, host: str, *, as_json: bool) -> None:
+    """Alerts as they come on the topic, repeats left out: a worker that was killed may send one again."""
+    import uuid
+
+    from tiercel.hunt import render
+    from tiercel.joints.kafka import KafkaConsumer
+    from tiercel.schemas import avro, topics
+
+    obj: Context = context.obj
+    settings = obj.settings(kafka={"brokers": brokers})
+    consumer = KafkaConsumer(settings.kafka.client(), f"tiercel-alerts-{uuid.uuid4()}", [topics.ALERTS], latest=True)
+    seen: dict[str, None] = {}
+    for message in consumer:
+        alert = render.alert_row(avro.decode("alert", message.value))
+        if alert["id"] in seen or (host and host not in (alert["host"], alert["hostname"])):
+            continue
+        seen[alert["id"]] = None
+        if len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
+        _show(alert, as_json=as_json)
 
 
 def _show(alert: "Row", *, as_json: bool) -> None:

@@ -139,7 +139,9 @@ class KafkaConsumer:
         *,
         assigned: Assigned | None = None,
         revoked: Assigned | None = None,
+        latest: bool = False,
     ) -> None:
+        """`latest`: a group that is new begins with what comes from now on, not with all that is there."""
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
         self._closed = False
@@ -148,7 +150,7 @@ class KafkaConsumer:
                 **client,
                 "group.id": group,
                 "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
+                "auto.offset.reset": "latest" if latest else "earliest",
                 # A topic's partitions go together: what a sink must know of partition 3 is one thing for all topics.
                 "partition.assignment.strategy": "range",
                 "isolation.level": "read_committed",
