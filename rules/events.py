@@ -1,0 +1,75 @@
+"""On which events a condition can hold at all: the event codes of its rule's index, and what the probe must trace."""
+
+from __future__ import annotations
+
+from tiercel.rules.check import EVENT_TYPES
+from tiercel.rules.fields import event_codes, rule_codes
+from tiercel.rules.tree import And, Check, FieldRef, MacroCall, Node, Not, Or, Text, fold
+
+Codes = frozenset[int]
+
+
+def codes(tree: Node) -> Codes:
+    """Codes of the events on which the condition may hold."""
+    return fold(tree, _visit)[0]
+
+
+def _visit(node: Node, below: list[tuple[Codes, Codes]]) -> tuple[Codes, Codes]:
+    """The codes on which the node may be true, and those on which it may be false (so `not` only swaps)."""
+    every = rule_codes()
+    match node:
+        case And():
+            true, false = every, Codes()
+            for yes, no in below:
+                true, false = true & yes, false | no
+            return true, false
+        case Or():
+            true, false = Codes(), every
+            for yes, no in below:
+                true, false = true | yes, false & no
+            return true, false
+        case Not():
+            return below[0][1], below[0][0]
+        case Check(left=FieldRef() as left) if left.name in EVENT_TYPES:
+            return _by_type(node)
+        case Check(left=FieldRef(name="evt.num")):
+            return _by_number(node)
+        case Check() | MacroCall():
+            return every, every
+
+
+def _texts(check: Check) -> list[str]:
+    if isinstance(check.right, Text):
+        return [check.right.text]
+    return [text.text for text in check.right] if isinstance(check.right, tuple) else []
+
+
+def _by_type(check: Check) -> tuple[Codes, Codes]:
+    every = rule_codes()
+    if check.operator not in ("=", "!=", "in", "intersects") or check.modifier not in (None, "anyof"):
+        return every, every
+    # Several system calls share the generic event, so on it a test of the type may go either way.
+    generic = event_codes()["syscall"]
+    named = frozenset[int]().union(*(event_codes().get(name, every) for name in _texts(check))) & every
+    others = (every - named) | (named & generic)
+    if check.operator == "!=":
+        return (others, named) if len(_texts(check)) == 1 else (every, every)
+    return named, others
+
+
+def _by_number(check: Check) -> tuple[Codes, Codes]:
+    """Numbers of events begin at 1, so `evt.num = 0` is how one writes "never"."""
+    every, none = rule_codes(), Codes()
+    numbers = [text for text in _texts(check) if text.lstrip("+-").isdigit()]
+    if check.modifier or len(numbers) != len(_texts(check)) or not numbers:
+        return every, every
+    values = [int(number[:40]) for number in numbers]
+    never = {
+        "=": values[0] == 0,
+        "<": values[0] in (0, 1),
+        "<=": values[0] == 0,
+        "in": all(value == 0 for value in values),
+        "intersects": all(value == 0 for value in values),
+    }.get(check.operator, False)
+    always = {"!=": values[0] == 0, ">": values[0] == 0, ">=": values[0] in (0, 1)}.get(check.operator, False)
+    return (none, every) if never else (every, none) if always else (every, every)
