@@ -1,0 +1,211 @@
+//! Fields of the descriptor that an event is about.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::EventView;
+use crate::address::Endpoint;
+use crate::generated::events::EventKind;
+use crate::render::{self, Question};
+use crate::state::fds::{Fd, FdKind, Role, Socket};
+use crate::state::{State, paths};
+use crate::value::Value;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+    Local,
+    Remote,
+}
+
+pub(super) fn of<'a>(view: &EventView<'a>, field: impl Fn(&'a Fd) -> Value<'a>) -> Value<'a> {
+    view.file().map_or(Value::Absent, |fd| field(fd))
+}
+
+/// One end of a connection, or the address of a server; none without a role.
+pub(crate) fn end(state: &State, fd: &Fd, side: Side) -> Option<Endpoint> {
+    match fd.socket {
+        Socket::Pair(source, destination) if fd.role != Role::None => {
+            let source_is_local = state.interfaces.is_local(source.ip);
+            let source_wanted = match side {
+                Side::Client => true,
+                Side::Server => false,
+                Side::Local => source_is_local,
+                Side::Remote => !source_is_local,
+            };
+            Some(if source_wanted { source } else { destination })
+        }
+        Socket::Server(end) if side == Side::Server => Some(end),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_server(state: &State, fd: &Fd) -> bool {
+    match fd.socket {
+        Socket::Server(_) => true,
+        Socket::Pair(_, destination) => state.interfaces.is_local(destination.ip),
+        _ => false,
+    }
+}
+
+pub(super) fn ip<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
+    of(view, |fd| {
+        end(view.state, fd, side).map_or(Value::Absent, |end| Value::Ip(end.ip))
+    })
+}
+
+pub(super) fn port<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
+    of(view, |fd| {
+        end(view.state, fd, side).map_or(Value::Absent, |end| Value::Uint(u64::from(end.port)))
+    })
+}
+
+pub(super) fn ips<'a>(view: &EventView<'a>) -> Value<'a> {
+    of(view, |fd| match fd.socket {
+        Socket::Pair(source, destination) => Value::Ips(source.ip, destination.ip),
+        Socket::Server(end) => Value::Ip(end.ip),
+        _ => Value::Absent,
+    })
+}
+
+pub(super) fn ports<'a>(view: &EventView<'a>) -> Value<'a> {
+    of(view, |fd| match fd.socket {
+        Socket::Pair(source, destination) => Value::Ports(source.port, destination.port),
+        Socket::Server(end) => Value::Uint(u64::from(end.port)),
+        _ => Value::Absent,
+    })
+}
+
+pub(super) fn family<'a>(view: &EventView<'a>) -> Value<'a> {
+    of(view, |fd| match fd.kind {
+        FdKind::Unix => Value::Text(b"unix"),
+        _ if fd.is_ip() => Value::Text(b"ip"),
+        _ => Value::Absent,
+    })
+}
+
+/// `fd.typechar`; of an unknown descriptor, what such an event works on.
+pub(super) fn typechar<'a>(view: &EventView<'a>) -> Value<'a> {
+    if view.seen.fd.is_none() || view.seen.thread.is_none() {
+        return Value::Absent;
+    }
+    Value::Owned(vec![view.file().map_or_else(|| letter(view), |fd| fd.kind.names().1)])
+}
+
+/// Letter of what an event with an unknown descriptor works on.
+pub(crate) fn letter(view: &EventView) -> u8 {
+    use EventKind as K;
+    match view.event.kind() {
+        K::Open | K::Openat | K::Openat2 | K::Creat | K::OpenByHandleAt => b'f',
+        K::Socket | K::Accept | K::Accept4 => b'4',
+        K::Pipe | K::Pipe2 => b'p',
+        K::Eventfd | K::Eventfd2 => b'e',
+        K::Signalfd | K::Signalfd4 => b's',
+        K::TimerfdCreate => b't',
+        K::InotifyInit | K::InotifyInit1 => b'i',
+        K::EpollCreate | K::EpollCreate1 => b'l',
+        K::Socketpair => b'u',
+        K::Bpf => b'b',
+        K::IoUringSetup => b'r',
+        K::Userfaultfd => b'u',
+        K::MemfdCreate => b'm',
+        K::PidfdOpen => b'P',
+        _ => b'o',
+    }
+}
+
+/// `fd.name`; of an unknown descriptor, what the event's parameters say.
+pub(super) fn name<'a>(view: &EventView<'a>) -> Value<'a> {
+    if view.seen.fd.is_none() || view.seen.thread.is_none() {
+        return Value::Absent;
+    }
+    match view.file() {
+        Some(fd) => Value::Text(&fd.name),
+        None => Value::Owned(unknown_name(view)),
+    }
+}
+
+pub(crate) fn unknown_name(view: &EventView) -> Vec<u8> {
+    use EventKind as K;
+    let mut out = Vec::new();
+    let slot = view.seen.thread;
+    match view.event.kind() {
+        K::Open | K::Creat | K::Accept | K::Accept4 | K::Connect => {
+            render::arg(&view.event, 1, view, &mut out);
+        }
+        K::Openat | K::Openat2 => {
+            if let (Some(slot), Some(text)) = (slot, view.event.text(2)) {
+                paths::join(view.state.directory(slot, view.event.int(1)), text, &mut out);
+            }
+        }
+        K::OpenByHandleAt => out.extend_from_slice(view.event.text(3).unwrap_or_default()),
+        _ => {}
+    }
+    out
+}
+
+pub(super) fn directory<'a>(view: &EventView<'a>) -> Value<'a> {
+    let parent = |name: &[u8]| match memchr::memrchr(b'/', name) {
+        None | Some(0) => b"/".to_vec(),
+        Some(_) if name.ends_with(b"/") => name.to_vec(),
+        Some(at) => name[..at].to_vec(),
+    };
+    if view.seen.fd.is_none() || view.seen.thread.is_none() {
+        return Value::Absent;
+    }
+    match view.file() {
+        Some(fd) => match fd.kind {
+            FdKind::File | FdKind::FileV2 => Value::Owned(parent(&fd.name)),
+            FdKind::Directory => Value::Text(&fd.name),
+            _ => Value::Absent,
+        },
+        None => Value::Owned(parent(&unknown_name(view))),
+    }
+}
+
+pub(super) fn filename<'a>(view: &EventView<'a>) -> Value<'a> {
+    of(view, |fd| match fd.kind {
+        FdKind::File | FdKind::FileV2 => {
+            Value::Text(memchr::memrchr(b'/', &fd.name).map_or(&b"/"[..], |at| &fd.name[at + 1..]))
+        }
+        _ => Value::Absent,
+    })
+}
+
+/// A path as it was given, without doubled slashes.
+pub(crate) fn raw(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    for byte in path {
+        if *byte != b'/' || out.last() != Some(&b'/') {
+            out.push(*byte);
+        }
+    }
+    out
+}
+
+/// `3:f1 4:p40`: each descriptor of poll's list, the letter of its type, its flags.
+pub(super) fn poll_list(view: &EventView, question: Question, out: &mut Vec<u8>) -> bool {
+    let Question::Fds(bytes) = question else { return false };
+    let Some((count, entries)) = bytes.split_at_checked(2) else {
+        return false;
+    };
+    let count = usize::from(u16::from_le_bytes([count[0], count[1]]));
+    for (index, entry) in entries.chunks_exact(10).take(count).enumerate() {
+        let number = i64::from_le_bytes(entry[..8].try_into().unwrap_or_default());
+        let flags = u16::from_le_bytes([entry[8], entry[9]]);
+        let letter = view
+            .seen
+            .thread
+            .and_then(|slot| view.state.threads.fd(slot, number))
+            .map_or(b'?', |fd| fd.kind.names().1);
+        let blank = if index > 0 { " " } else { "" };
+        let _ = write!(out, "{blank}{number}:{}{flags:x}", letter as char);
+    }
+    true
+}
+
+/// All addresses of a descriptor's sides, for the enriched event.
+pub(crate) fn pair(state: &State, fd: &Fd, side: Side) -> Option<(IpAddr, u16)> {
+    end(state, fd, side).map(|end| (end.ip, end.port))
+}

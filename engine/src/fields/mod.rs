@@ -1,0 +1,261 @@
+//! The value of every field on an event, read from the event and the state: what rules and outputs see.
+
+mod container;
+mod evt;
+pub(crate) mod fd;
+pub(crate) mod proc;
+pub(crate) mod user;
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::generated::events::EventKind;
+use crate::generated::fields::Field;
+use crate::render::{self, Names, Question};
+use crate::state::fds::Fd;
+use crate::state::threads::Thread;
+use crate::state::{Seen, State, paths};
+use crate::value::{Facts, FieldArg, Value};
+
+/// One event and the state as it left it.
+pub struct EventView<'a> {
+    pub event: Event<'a>,
+    /// `evt.num`.
+    pub number: u64,
+    pub state: &'a State,
+    pub seen: &'a Seen,
+    /// Name of the host, and time of its first event.
+    pub hostname: &'a str,
+    pub first_ts: u64,
+}
+
+impl<'a> EventView<'a> {
+    pub(crate) fn thread(&self) -> Option<&'a Thread> {
+        self.seen.thread.map(|slot| &self.state.threads[slot])
+    }
+
+    /// Main thread of the event's process.
+    pub(crate) fn main(&self) -> Option<&'a Thread> {
+        let threads = &self.state.threads;
+        threads.main(self.seen.thread?).map(|slot| &threads[slot])
+    }
+
+    pub(crate) fn file(&self) -> Option<&'a Arc<Fd>> {
+        self.seen.file.as_ref()
+    }
+
+    fn arg_text(&self, name: &[u8]) -> Option<usize> {
+        self.event
+            .kind()
+            .info()
+            .params
+            .iter()
+            .position(|param| param.name.as_bytes() == name)
+    }
+}
+
+impl Names for EventView<'_> {
+    fn resolve(&self, _: usize, question: Question, out: &mut Vec<u8>) -> bool {
+        let Some(slot) = self.seen.thread else {
+            return matches!(question, Question::Fds(_)) && fd::poll_list(self, question, out);
+        };
+        let (threads, users) = (&self.state.threads, &self.state.users);
+        let thread = &threads[slot];
+        match question {
+            Question::Fd(number) => {
+                let Some(fd) = threads.fd(slot, number) else {
+                    return false;
+                };
+                render::descriptor(fd.kind.names().1, fd.l4proto().unwrap_or("").as_bytes(), &fd.name, out);
+                true
+            }
+            Question::Pid(pid) => threads.get(pid).is_some_and(|thread| {
+                out.extend_from_slice(&thread.comm);
+                true
+            }),
+            Question::Path { text, dirfd } => {
+                let mut path = Vec::new();
+                paths::join(self.state.directory(slot, dirfd), text, &mut path);
+                out.extend_from_slice(&path);
+                true
+            }
+            Question::Uid(uid) => users.user(&thread.container, uid).is_some_and(|user| {
+                out.extend_from_slice(&user.name);
+                true
+            }),
+            Question::Gid(gid) => users.group(&thread.container, gid).is_some_and(|name| {
+                out.extend_from_slice(name);
+                true
+            }),
+            Question::Fds(_) => fd::poll_list(self, question, out),
+        }
+    }
+}
+
+impl Facts for EventView<'_> {
+    fn kind(&self) -> EventKind {
+        self.event.kind()
+    }
+
+    fn process_version(&self) -> Option<u64> {
+        self.thread().map(|thread| thread.version)
+    }
+
+    fn fd_version(&self) -> Option<u64> {
+        self.seen.file.as_ref().map(|_| self.seen.fd_version)
+    }
+
+    fn field(&self, field: Field, arg: &FieldArg) -> Value<'_> {
+        use Field as F;
+        match field {
+            F::EvtNum => Value::Uint(self.number),
+            F::EvtTime | F::EvtTimeS | F::EvtTimeIso8601 | F::EvtDatetime | F::EvtRawtime => {
+                Value::Uint(self.event.ts())
+            }
+            F::EvtRawtimeS => Value::Uint(self.event.ts() / 1_000_000_000),
+            F::EvtRawtimeNs => Value::Uint(self.event.ts() % 1_000_000_000),
+            F::EvtReltime => Value::Uint(self.event.ts().saturating_sub(self.first_ts)),
+            F::EvtSource => Value::Text(b"syscall"),
+            F::EvtIsAsync => Value::Bool(evt::is_meta(self)),
+            F::EvtAsynctype => evt::asynctype(self),
+            F::EvtHostname => Value::Text(self.hostname.as_bytes()),
+            F::EvtDir => Value::Text(if self.event.kind().code().is_multiple_of(2) {
+                b">"
+            } else {
+                b"<"
+            }),
+            F::EvtType => evt::name(self),
+            F::SyscallType => evt::syscall(self),
+            F::EvtCategory => evt::category(self),
+            F::EvtCpu => Value::Int(i64::from(self.event.cpu())),
+            F::EvtArgs | F::EvtInfo => evt::args(self),
+            F::EvtArg => evt::arg(self, arg),
+            F::EvtRawarg => evt::rawarg(self, arg),
+            F::EvtBuffer => Value::from(self.arg_text(b"data").and_then(|param| self.event.param(param))),
+            F::EvtRes => evt::res(self),
+            F::EvtRawres => evt::result(self).map_or(Value::Absent, Value::Int),
+            F::EvtFailed => evt::result(self).map_or(Value::Absent, |result| Value::Bool(result < 0)),
+            F::EvtIsIo => evt::has_flag(self, crate::table::READS_FROM_FD | crate::table::WRITES_TO_FD),
+            F::EvtIsIoRead => evt::has_flag(self, crate::table::READS_FROM_FD),
+            F::EvtIsIoWrite => evt::has_flag(self, crate::table::WRITES_TO_FD),
+            F::EvtIsOpenRead => evt::open_flag(self, evt::O_RDONLY),
+            F::EvtIsOpenWrite => evt::open_flag(self, evt::O_WRONLY),
+            F::EvtIsOpenExec => evt::open_exec(self),
+            F::EvtIsOpenCreate => evt::open_create(self),
+            F::ProcExe => proc::of(self, |thread| Value::Text(&thread.exe)),
+            F::ProcPexe => proc::of_parent(self, |thread| Value::Text(&thread.exe)),
+            F::ProcAexe => proc::of_ancestors(self, arg, |thread| Value::Text(&thread.exe)),
+            F::ProcExepath => proc::of(self, |thread| Value::Text(&thread.exepath)),
+            F::ProcPexepath => proc::of_parent(self, |thread| Value::Text(&thread.exepath)),
+            F::ProcAexepath => proc::of_ancestors(self, arg, |thread| Value::Text(&thread.exepath)),
+            F::ProcName => proc::of(self, |thread| Value::Text(&thread.comm)),
+            F::ProcPname => proc::of_parent(self, |thread| Value::Text(&thread.comm)),
+            F::ProcAname => proc::of_ancestors(self, arg, |thread| Value::Text(&thread.comm)),
+            F::ProcArgs => proc::args(self, arg),
+            F::ProcCmdline => proc::of(self, |thread| Value::Owned(proc::cmdline(thread))),
+            F::ProcPcmdline => proc::of_parent(self, |thread| Value::Owned(proc::cmdline(thread))),
+            F::ProcAcmdline => proc::of_ancestors(self, arg, |thread| Value::Owned(proc::cmdline(thread))),
+            F::ProcCmdnargs => proc::of(self, |thread| {
+                Value::Uint(crate::state::text::items(&thread.args).count() as u64)
+            }),
+            F::ProcExeline => proc::of(self, |thread| Value::Owned(proc::exeline(thread))),
+            F::ProcEnv => proc::env(self, arg),
+            F::ProcCwd => self
+                .seen
+                .thread
+                .map_or(Value::Absent, |slot| Value::Text(self.state.cwd(slot))),
+            F::ProcTty => proc::of(self, |thread| Value::Uint(u64::from(thread.tty))),
+            F::ProcPid => proc::of(self, |thread| proc::id(thread.pid)),
+            F::ProcPpid => proc::of_parent(self, |thread| proc::id(thread.pid)),
+            F::ProcApid => proc::of_ancestors(self, arg, |thread| proc::id(thread.pid)),
+            F::ProcVpid => proc::of(self, |thread| proc::virtual_id(thread.vpid)),
+            F::ProcSid => proc::of(self, |thread| Value::Int(thread.sid)),
+            F::ProcSname => proc::of_leader(self, |thread| &thread.comm),
+            F::ProcSidExe => proc::of_leader(self, |thread| &thread.exe),
+            F::ProcSidExepath => proc::of_leader(self, |thread| &thread.exepath),
+            F::ProcVpgid => proc::of(self, |thread| Value::Int(thread.vpgid)),
+            F::ProcPgid => proc::of(self, |thread| Value::Int(thread.pgid)),
+            F::ProcDuration => proc::of(self, |thread| proc::since(self, thread)),
+            F::ProcPpidDuration => proc::of_parent(self, |thread| proc::since(self, thread)),
+            F::ProcPidTs => proc::of(self, |thread| proc::nonzero(thread.clone_ts)),
+            F::ProcPpidTs => proc::of_parent(self, |thread| proc::nonzero(thread.clone_ts)),
+            F::ProcIsExeWritable => proc::exe_flag(self, proc::EXE_WRITABLE),
+            F::ProcIsExeUpperLayer => proc::exe_flag(self, proc::EXE_UPPER_LAYER),
+            F::ProcIsExeLowerLayer => proc::exe_flag(self, proc::EXE_LOWER_LAYER),
+            F::ProcIsExeFromMemfd => proc::exe_flag(self, proc::EXE_FROM_MEMFD),
+            F::ProcIsSidLeader => proc::of(self, |thread| Value::Bool(thread.sid == thread.vpid)),
+            F::ProcIsVpgidLeader => proc::of(self, |thread| Value::Bool(thread.vpgid == thread.vpid)),
+            F::ProcExeIno => proc::of(self, |thread| proc::nonzero(thread.exe_ino)),
+            F::ProcExeInoCtime => proc::of(self, |thread| proc::nonzero(thread.exe_ctime)),
+            F::ProcExeInoMtime => proc::of(self, |thread| proc::nonzero(thread.exe_mtime)),
+            F::ProcExeInoCtimeDurationProcStart => proc::of(self, |thread| proc::nonzero(thread.ctime_to_clone)),
+            F::ProcExeInoCtimeDurationPidnsStart => proc::of(self, |thread| proc::nonzero(thread.ctime_to_pidns)),
+            F::ThreadCapPermitted => proc::of(self, |thread| proc::capabilities(thread.cap_permitted)),
+            F::ThreadCapInheritable => proc::of(self, |thread| proc::capabilities(thread.cap_inheritable)),
+            F::ThreadCapEffective => proc::of(self, |thread| proc::capabilities(thread.cap_effective)),
+            F::ProcFdlimit => self.main().map_or(Value::Absent, |main| Value::Int(main.fdlimit)),
+            F::ThreadTid => proc::id(self.event.tid()),
+            F::ThreadIsmain => proc::of(self, |thread| Value::Bool(thread.tid == thread.pid)),
+            F::ThreadVtid => proc::of(self, |thread| proc::virtual_id(thread.vtid)),
+            F::ThreadCgroups => proc::cgroups(self),
+            F::ThreadCgroup => proc::cgroup(self, arg),
+            F::UserUid => proc::of(self, |thread| Value::Uint(u64::from(thread.uid))),
+            F::UserName => user::name(self),
+            F::UserHomedir => user::home(self),
+            F::UserShell => user::shell(self),
+            F::UserLoginuid => proc::of(self, |thread| Value::Int(i64::from(thread.loginuid as i32))),
+            F::UserLoginname => user::login(self),
+            F::GroupGid => proc::of(self, |thread| Value::Uint(u64::from(thread.gid))),
+            F::GroupName => user::group(self),
+            F::FdNum => self
+                .seen
+                .fd
+                .filter(|_| self.seen.thread.is_some())
+                .map_or(Value::Absent, Value::Int),
+            F::FdType => fd::of(self, |fd| Value::Text(fd.kind.names().0.as_bytes())),
+            F::FdTypechar => fd::typechar(self),
+            F::FdName => fd::name(self),
+            F::FdDirectory => fd::directory(self),
+            F::FdFilename => fd::filename(self),
+            F::FdIp | F::FdNet => fd::ips(self),
+            F::FdCip | F::FdCnet => fd::ip(self, fd::Side::Client),
+            F::FdSip | F::FdSnet => fd::ip(self, fd::Side::Server),
+            F::FdLip | F::FdLnet => fd::ip(self, fd::Side::Local),
+            F::FdRip | F::FdRnet => fd::ip(self, fd::Side::Remote),
+            F::FdPort => fd::ports(self),
+            F::FdCport => fd::port(self, fd::Side::Client),
+            F::FdSport => fd::port(self, fd::Side::Server),
+            F::FdLport => fd::port(self, fd::Side::Local),
+            F::FdRport => fd::port(self, fd::Side::Remote),
+            F::FdL4proto => fd::of(self, |fd| Value::Text(fd.l4proto().unwrap_or("<NA>").as_bytes())),
+            F::FdSockfamily => fd::family(self),
+            F::FdIsServer => fd::of(self, |fd| Value::Bool(fd::is_server(self.state, fd))),
+            F::FdConnected => fd::of(self, |fd| Value::Bool(fd.connected)),
+            F::FdNameChanged => fd::of(self, |_| Value::Bool(self.seen.name_changed)),
+            // Names are resolved when rules are loaded; outputs have none.
+            F::FdCipName => fd::ip(self, fd::Side::Client),
+            F::FdSipName => fd::ip(self, fd::Side::Server),
+            F::FdLipName => fd::ip(self, fd::Side::Local),
+            F::FdRipName => fd::ip(self, fd::Side::Remote),
+            F::FdDev => fd::of(self, |fd| Value::Int(i64::from(fd.dev as i32))),
+            F::FdIno => fd::of(self, |fd| Value::Int(fd.ino as i64)),
+            F::FdNameraw => fd::of(self, |fd| Value::Owned(fd::raw(&fd.raw))),
+            F::FdIsUpperLayer => fd::of(self, |fd| Value::Bool(fd.upper)),
+            F::FdIsLowerLayer => fd::of(self, |fd| Value::Bool(fd.lower)),
+            F::ContainerId => container::id(self),
+            F::ContainerName => container::name(self),
+            F::ContainerStartTs => proc::of(self, |thread| proc::nonzero(thread.pidns_start)),
+            F::ContainerDuration => container::duration(self),
+            // Metadata of containers beyond the id is not collected yet.
+            F::ContainerImageRepository
+            | F::ContainerImageTag
+            | F::ContainerImage
+            | F::ContainerPrivileged
+            | F::ContainerMounts
+            | F::ContainerMountDest
+            | F::ContainerType
+            | F::K8sPodName
+            | F::K8sNsName => Value::Absent,
+        }
+    }
+}

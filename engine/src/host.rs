@@ -1,0 +1,181 @@
+//! One host: raw batches in; enriched events and alerts out, in order.
+
+use std::collections::HashMap;
+
+use crate::enrich::Builder;
+use crate::event::{Batch, Event};
+use crate::facts::{Alert, BatchHeader, Enriched, Origin};
+use crate::fields::EventView;
+use crate::state::{Limits, Seen, State};
+use crate::table::Source;
+use crate::value::Facts;
+
+/// What a host asks of a set of rules.
+pub trait Rules {
+    /// Append the rules that match.
+    fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>);
+
+    fn name(&self, rule: u32) -> &str;
+
+    /// The alert of a rule on event `seq`.
+    fn alert<F: Facts>(&self, rule: u32, facts: &F, header: &BatchHeader, seq: u64, origin: Origin) -> Alert;
+}
+
+/// No rules.
+impl Rules for () {
+    fn evaluate<F: Facts>(&mut self, _: &F, _: &mut Vec<u32>) {}
+
+    fn name(&self, _: u32) -> &str {
+        ""
+    }
+
+    fn alert<F: Facts>(&self, _: u32, _: &F, _: &BatchHeader, _: u64, _: Origin) -> Alert {
+        Alert::default()
+    }
+}
+
+/// Everything the engine knows of one host.
+#[derive(Debug, Default)]
+pub struct Host {
+    pub state: State,
+    builder: Builder,
+    /// Boot and run whose events the state stands for.
+    boot_id: String,
+    run: u64,
+    hostname: String,
+    first_ts: Option<u64>,
+    /// Events of a capture so far.
+    replayed: u64,
+    matched: Vec<u32>,
+}
+
+impl Host {
+    pub fn new(limits: Limits) -> Host {
+        Host {
+            state: State::new(limits),
+            ..Host::default()
+        }
+    }
+
+    /// One raw batch. A new boot or a new run of the collector begins with a snapshot, and so with an empty state.
+    pub fn process<R: Rules>(
+        &mut self,
+        header: &BatchHeader,
+        batch: &Batch,
+        mut rules: Option<&mut R>,
+        origin: Origin,
+    ) -> (Enriched, Vec<Alert>) {
+        if header.boot_id != self.boot_id || header.run != self.run {
+            self.state.clear();
+            self.first_ts = None;
+            (self.boot_id, self.run) = (header.boot_id.clone(), header.run);
+        }
+        self.rename(&header.host);
+        self.builder.begin(header, batch.len());
+        let mut alerts = Vec::new();
+        for (index, event) in batch.iter().enumerate() {
+            let seq = header.first_seq.wrapping_add(index as u64);
+            let Some(seen) = self.step(&event, seq) else { continue };
+            self.matched.clear();
+            if let Some(rules) = rules.as_deref_mut() {
+                let view = view(&self.state, &event, &seen, seq, &self.hostname, self.first_ts);
+                rules.evaluate(&view, &mut self.matched);
+                alerts.extend(
+                    self.matched
+                        .iter()
+                        .map(|rule| rules.alert(*rule, &view, header, seq, origin)),
+                );
+            }
+            self.builder.add(&mut self.state, &event, &seen, index as u32);
+            if let Some(rules) = rules.as_deref() {
+                self.builder.matched(self.matched.iter().map(|rule| rules.name(*rule)));
+            }
+        }
+        (self.builder.finish(), alerts)
+    }
+
+    /// Events of a capture, numbered from 1 over all its batches: alerts alone.
+    pub fn replay<R: Rules>(&mut self, header: &BatchHeader, batch: &Batch, rules: &mut R) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        let mut matched = std::mem::take(&mut self.matched);
+        self.each(batch, &header.host, |view| {
+            matched.clear();
+            rules.evaluate(view, &mut matched);
+            alerts.extend(
+                matched
+                    .iter()
+                    .map(|rule| rules.alert(*rule, view, header, view.number, Origin::default())),
+            );
+        });
+        self.matched = matched;
+        alerts
+    }
+
+    /// Let every event of a capture change the state and show it, as it left it, to `look`.
+    pub fn each(&mut self, batch: &Batch, hostname: &str, mut look: impl FnMut(&EventView)) {
+        self.rename(hostname);
+        for event in batch.iter() {
+            if event.kind().info().source != Source::Snapshot {
+                self.replayed += 1;
+            }
+            let number = self.replayed;
+            if let Some(seen) = self.step(&event, number) {
+                look(&view(&self.state, &event, &seen, number, &self.hostname, self.first_ts));
+            }
+        }
+    }
+
+    fn rename(&mut self, hostname: &str) {
+        if self.hostname != hostname {
+            hostname.clone_into(&mut self.hostname);
+        }
+    }
+
+    /// One event's change to the state; `None` for what no system call made.
+    fn step(&mut self, event: &Event, number: u64) -> Option<Seen> {
+        let seen = self.state.apply(event, number);
+        if !event.kind().is_kernel() {
+            return None;
+        }
+        self.first_ts.get_or_insert(event.ts());
+        Some(seen)
+    }
+
+    /// Sizes, and what limits and holes have cost.
+    pub fn counters(&self) -> HashMap<&'static str, u64> {
+        let counters = self.state.counters;
+        let fds = self.state.threads.iter().map(|thread| thread.fds.len() as u64).sum();
+        HashMap::from([
+            ("threads", self.state.threads.len() as u64),
+            ("fds", fds),
+            ("users", self.state.users.len() as u64),
+            ("unknown_threads", counters.unknown_threads),
+            ("reused_threads", counters.reused_threads),
+            ("rejected_threads", counters.rejected_threads),
+            ("rejected_fds", counters.rejected_fds),
+            ("rejected_users", self.state.users.rejected),
+        ])
+    }
+}
+
+fn view<'a>(
+    state: &'a State,
+    event: &Event<'a>,
+    seen: &'a Seen,
+    number: u64,
+    hostname: &'a str,
+    first_ts: Option<u64>,
+) -> EventView<'a> {
+    EventView {
+        event: *event,
+        number,
+        state,
+        seen,
+        hostname,
+        first_ts: first_ts.unwrap_or(event.ts()),
+    }
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

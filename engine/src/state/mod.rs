@@ -1,0 +1,272 @@
+//! The state of one host: threads, descriptors, users, interfaces, as its events change them.
+//!
+//! [`State::apply`] takes one event and says what it was about; fields (`crate::fields`) then read the state. Everything is
+//! bounded, whatever the events claim: tables have limits with counters, chains of parents are cut.
+
+pub mod containers;
+pub mod fds;
+mod files;
+pub mod hash;
+mod identity;
+pub mod interfaces;
+mod lifecycle;
+pub mod paths;
+mod snapshot;
+mod sockets;
+pub mod text;
+pub mod threads;
+pub mod users;
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::generated::events::EventKind;
+use crate::table;
+use fds::Fd;
+use interfaces::Interfaces;
+use lifecycle::Exits;
+use text::Text;
+use threads::{Slot, Thread, Threads};
+use users::Users;
+
+/// Sizes that the tables may reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub threads: usize,
+    /// Descriptors of one process.
+    pub fds: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            threads: 262_144,
+            fds: 4096,
+        }
+    }
+}
+
+/// What limits and holes have cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Threads that nobody had announced.
+    pub unknown_threads: u64,
+    /// Threads and descriptors that found their table full.
+    pub rejected_threads: u64,
+    pub rejected_fds: u64,
+    /// Threads whose number came again before their exit was seen.
+    pub reused_threads: u64,
+}
+
+/// What an event was about.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub thread: Option<Slot>,
+    /// Number of the descriptor, -1: none. Only of events that have to do with descriptors.
+    pub fd: Option<i64>,
+    pub file: Option<Arc<Fd>>,
+    /// This event gave the descriptor another name; then also a number for just this event's view of it.
+    pub name_changed: bool,
+    pub fd_version: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub threads: Threads,
+    pub users: Users,
+    pub interfaces: Interfaces,
+    pub limits: Limits,
+    pub counters: Counters,
+    /// Work that waits for the next event, so that an exit still sees its thread and a close its descriptor.
+    exiting: Option<i64>,
+    closing: Option<(i64, i64)>,
+    exits: Exits,
+    /// Control groups of the last thread looked up, and its container.
+    last_container: (Text, Text),
+    scratch: Vec<u8>,
+}
+
+const FD_EVENT: u8 = table::CREATES_FD | table::USES_FD | table::DESTROYS_FD;
+
+impl State {
+    pub fn new(limits: Limits) -> State {
+        State {
+            limits,
+            ..State::default()
+        }
+    }
+
+    /// Forget the host: a capture begins anew.
+    pub fn clear(&mut self) {
+        self.threads.clear();
+        self.interfaces.clear();
+        self.users = Users::default();
+        self.exits = Exits::default();
+        (self.exiting, self.closing) = (None, None);
+    }
+
+    /// Let one event, the `number`-th, change the state.
+    pub fn apply(&mut self, event: &Event, number: u64) -> Seen {
+        self.threads.now = (number, event.ts());
+        self.finish();
+        let kind = event.kind();
+        let info = kind.info();
+        if !kind.is_kernel() {
+            self.tell(event);
+            return Seen::default();
+        }
+        let mut seen = Seen::default();
+        if info.flags & FD_EVENT != 0 {
+            seen.fd = Some(
+                info.fd
+                    .and_then(|param| event.int(param))
+                    .filter(|fd| *fd >= 0 || *fd == -100)
+                    .unwrap_or(-1),
+            );
+        }
+        seen.thread = match kind {
+            EventKind::Clone | EventKind::Fork | EventKind::Vfork | EventKind::Clone3 => self.cloned(event),
+            EventKind::Switch | EventKind::Procexit => self.threads.find(event.tid()),
+            _ => self.thread_of(event.tid()),
+        };
+        if let Some(slot) = seen.thread {
+            if info.flags & table::MODIFIES_STATE != 0
+                || !matches!(info.category, table::Category::IoRead | table::Category::IoWrite)
+            {
+                self.dispatch(event, slot, &mut seen);
+            } else if matches!(kind, EventKind::Send | EventKind::Recv) {
+                self.transferred(event, slot, 4, kind == EventKind::Recv, &mut seen);
+            }
+            self.threads.refresh(slot);
+            if let Some(fd) = seen.fd.filter(|fd| *fd >= 0) {
+                seen.file = self.threads.fd(slot, fd).cloned();
+            }
+            if let Some(file) = &seen.file {
+                seen.fd_version = if seen.name_changed {
+                    self.threads.fresh_version()
+                } else {
+                    file.version
+                };
+            }
+        }
+        seen
+    }
+
+    /// Do what the event before left for later.
+    fn finish(&mut self) {
+        if let Some(tid) = self.exiting.take() {
+            self.remove(tid);
+        }
+        if let Some((tid, fd)) = self.closing.take()
+            && let Some(slot) = self.threads.find(tid)
+            && let Some(owner) = self.threads.fd_owner(slot)
+        {
+            Arc::make_mut(&mut self.threads[owner].fds).remove(fd);
+        }
+    }
+
+    /// The thread with this number, a placeholder if nobody announced it.
+    fn thread_of(&mut self, tid: i64) -> Option<Slot> {
+        if let Some(slot) = self.threads.find(tid) {
+            return Some(slot);
+        }
+        if tid < 0 {
+            return None;
+        }
+        self.counters.unknown_threads += 1;
+        let unknown = Text::from(&b"<NA>"[..]);
+        let thread = Thread {
+            tid,
+            comm: unknown.clone(),
+            exe: unknown,
+            container: Text::from(containers::HOST),
+            ..Thread::default()
+        };
+        let slot = self.insert(thread);
+        self.threads.touch_all();
+        slot
+    }
+
+    /// Put a thread into the table if there is room.
+    fn insert(&mut self, thread: Thread) -> Option<Slot> {
+        if self.threads.len() >= self.limits.threads && self.threads.find(thread.tid).is_none() {
+            self.counters.rejected_threads += 1;
+            return None;
+        }
+        Some(self.threads.insert(thread))
+    }
+
+    /// Container of a thread with these control groups.
+    fn container_of(&mut self, cgroups: &Text) -> Text {
+        if self.last_container.0 != *cgroups {
+            let id = self.last_container.1.or_new(containers::id_of(cgroups));
+            self.last_container = (cgroups.clone(), id);
+        } else if self.last_container.1.is_empty() {
+            self.last_container.1 = Text::from(containers::HOST);
+        }
+        self.last_container.1.clone()
+    }
+
+    /// Directory that the relative paths of a thread start from.
+    pub fn cwd(&self, slot: Slot) -> &[u8] {
+        self.threads.main(slot).map_or(b"./", |main| &self.threads[main].cwd)
+    }
+
+    /// Name of the directory behind a descriptor, or the current one.
+    pub fn directory(&self, slot: Slot, dirfd: Option<i64>) -> &[u8] {
+        match dirfd {
+            None | Some(-100) => self.cwd(slot),
+            Some(fd) => self.threads.fd(slot, fd).map_or(b"<UNKNOWN>", |fd| &fd.name),
+        }
+    }
+
+    fn dispatch(&mut self, event: &Event, slot: Slot, seen: &mut Seen) {
+        use EventKind as K;
+        match event.kind() {
+            K::Open | K::Openat | K::Openat2 | K::Creat | K::OpenByHandleAt => self.opened(event, slot, seen),
+            K::Close | K::CloseRange => self.closed(event, slot),
+            K::Dup | K::Dup2 | K::Dup3 | K::Fcntl => self.duplicated(event, slot, seen),
+            K::Pipe | K::Pipe2 | K::Socketpair => self.paired(event, slot, seen),
+            K::Eventfd
+            | K::Eventfd2
+            | K::Signalfd
+            | K::Signalfd4
+            | K::TimerfdCreate
+            | K::InotifyInit
+            | K::InotifyInit1 => {
+                self.made(event, slot, seen);
+            }
+            K::EpollCreate
+            | K::EpollCreate1
+            | K::Bpf
+            | K::Userfaultfd
+            | K::IoUringSetup
+            | K::MemfdCreate
+            | K::PidfdOpen => {
+                self.made(event, slot, seen);
+            }
+            K::PidfdGetfd => self.fetched(event, slot, seen),
+            K::Socket => self.socket(event, slot, seen),
+            K::Bind => self.bound(event, slot),
+            K::Connect => self.connected(event, slot, seen),
+            K::Accept | K::Accept4 => self.accepted(event, slot, seen),
+            K::Sendto | K::Sendmsg | K::Sendmmsg => self.transferred(event, slot, 4, false, seen),
+            K::Recvfrom => self.transferred(event, slot, 2, true, seen),
+            K::Recvmsg => self.transferred(event, slot, 3, true, seen),
+            K::Recvmmsg => self.transferred(event, slot, 4, true, seen),
+            K::Execve | K::Execveat => self.executed(event, slot),
+            K::Procexit => self.exited(event, slot),
+            K::Setuid | K::Setgid | K::Setresuid | K::Setresgid | K::Setreuid | K::Setregid => {
+                self.identified(event, slot)
+            }
+            K::Chdir | K::Fchdir | K::Getcwd | K::Chroot => self.moved(event, slot),
+            K::Setsid | K::Prctl | K::Capset | K::Unshare | K::Setns => self.changed(event, slot),
+            K::Getrlimit | K::Setrlimit | K::Prlimit => self.limited(event, slot),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+pub(crate) mod tests;

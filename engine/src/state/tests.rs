@@ -1,0 +1,425 @@
+//! Sequences of events, and the state after them.
+
+use super::*;
+use crate::event::Batch;
+use crate::generated::events::EventKind as K;
+
+/// A parameter in the making.
+#[derive(Clone)]
+pub(crate) enum P<'a> {
+    None,
+    I(i64),
+    W(u32),
+    T(&'a str),
+    B(&'a [u8]),
+}
+
+pub(crate) fn push(batch: &mut Batch, ts: u64, tid: i64, kind: K, params: &[P]) {
+    let encoded: Vec<Vec<u8>> = params
+        .iter()
+        .map(|param| match param {
+            P::None => Vec::new(),
+            P::I(number) => number.to_le_bytes().to_vec(),
+            P::W(number) => number.to_le_bytes().to_vec(),
+            P::T(text) => [text.as_bytes(), b"\0"].concat(),
+            P::B(bytes) => bytes.to_vec(),
+        })
+        .collect();
+    batch.push(ts, tid, 0, kind, encoded.iter().map(|param| &param[..]));
+}
+
+pub(crate) fn snapshot(batch: &mut Batch, tid: i64, pid: i64, ptid: i64, comm: &str) {
+    let mut params = vec![
+        P::I(pid),
+        P::I(ptid),
+        P::I(pid),
+        P::I(pid),
+        P::I(pid),
+        P::I(tid),
+        P::I(pid),
+        P::T(comm),
+        P::T(comm),
+    ];
+    params.extend([
+        P::T("/usr/bin/x"),
+        P::B(b"-a\0b\0"),
+        P::B(b"HOME=/root\0"),
+        P::T("/home"),
+        P::T("/"),
+        P::B(b"cpu=/\0"),
+        P::I(1024),
+    ]);
+    params.extend([
+        P::W(1000),
+        P::W(1000),
+        P::W(1000),
+        P::W(0),
+        P::W(0),
+        P::W(0),
+        P::I(0),
+        P::I(0),
+        P::I(0),
+    ]);
+    push(batch, 1, tid, K::ThreadSnapshot, &params);
+}
+
+pub(crate) fn clone(batch: &mut Batch, ts: u64, tid: i64, result: i64, pid: i64, ptid: i64, flags: u32) {
+    let mut params = vec![
+        P::I(result),
+        P::T("sh"),
+        P::B(b"-c\0"),
+        P::I(tid),
+        P::I(pid),
+        P::I(ptid),
+        P::None,
+        P::I(1024),
+    ];
+    params.extend([
+        P::I(0),
+        P::I(0),
+        P::W(0),
+        P::W(0),
+        P::W(0),
+        P::T("sh"),
+        P::B(b"cpu=/\0"),
+        P::W(flags),
+        P::W(0),
+        P::W(0),
+    ]);
+    params.extend([P::I(tid), P::I(pid), P::I(0)]);
+    push(batch, ts, tid, K::Clone, &params);
+}
+
+pub(crate) fn exec(batch: &mut Batch, ts: u64, tid: i64, comm: &str) {
+    let mut params = vec![
+        P::I(0),
+        P::T(comm),
+        P::B(b"x\0"),
+        P::I(tid),
+        P::I(tid),
+        P::I(1),
+        P::None,
+        P::I(1024),
+    ];
+    params.extend([
+        P::I(0),
+        P::I(0),
+        P::W(0),
+        P::W(0),
+        P::W(0),
+        P::T(comm),
+        P::B(b"cpu=/\0"),
+        P::B(b"A=b\0"),
+        P::W(0),
+        P::I(tid),
+    ]);
+    params.extend([
+        P::W(1000),
+        P::W(1),
+        P::I(0),
+        P::I(1),
+        P::I(1),
+        P::I(7),
+        P::I(8),
+        P::I(9),
+        P::W(5),
+        P::T("/bin/x (deleted)"),
+        P::I(tid),
+        P::W(6),
+    ]);
+    push(batch, ts, tid, K::Execve, &params);
+}
+
+pub(crate) fn openat(batch: &mut Batch, ts: u64, tid: i64, fd: i64, dirfd: i64, name: &str, flags: u32) {
+    push(
+        batch,
+        ts,
+        tid,
+        K::Openat,
+        &[
+            P::I(fd),
+            P::I(dirfd),
+            P::T(name),
+            P::W(flags),
+            P::W(0),
+            P::W(1),
+            P::I(2),
+        ],
+    );
+}
+
+fn run(batch: &Batch) -> State {
+    let mut state = State::new(Limits::default());
+    for (index, event) in batch.iter().enumerate() {
+        state.apply(&event, index as u64);
+    }
+    state
+}
+
+fn name(state: &State, tid: i64, fd: i64) -> Option<String> {
+    let slot = state.threads.find(tid)?;
+    state
+        .threads
+        .fd(slot, fd)
+        .map(|fd| String::from_utf8_lossy(&fd.name).into_owned())
+}
+
+#[test]
+fn a_child_inherits_and_becomes_another_program() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "bash");
+    openat(&mut batch, 2, 10, 3, -100, "a", 0);
+    openat(&mut batch, 3, 10, 4, -100, "b", 4096);
+    clone(&mut batch, 5, 11, 0, 11, 10, 0);
+    clone(&mut batch, 6, 10, 11, 10, 1, 0);
+    exec(&mut batch, 7, 11, "ls");
+    let state = run(&batch);
+    let child = state.threads.get(11).unwrap();
+    assert_eq!(
+        (&*child.comm, &*child.exepath, &*child.cwd),
+        (&b"ls"[..], &b"/bin/x"[..], &b"/home/"[..])
+    );
+    assert_eq!((child.uid, child.gid, child.ptid, child.clone_ts), (5, 6, 10, 5));
+    assert_eq!(name(&state, 11, 3).as_deref(), Some("/home/a"));
+    assert_eq!(name(&state, 11, 4), None, "closed on exec");
+    assert_eq!(
+        name(&state, 10, 4).as_deref(),
+        Some("/home/b"),
+        "the parent keeps its own"
+    );
+    assert_eq!(state.threads.ancestors(state.threads.find(11).unwrap()).count(), 1);
+}
+
+#[test]
+fn threads_share_descriptors_and_directory() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "java");
+    clone(&mut batch, 2, 11, 0, 10, 1, threads::CLONE_THREAD);
+    openat(&mut batch, 3, 11, 5, -100, "x", 0);
+    push(&mut batch, 4, 11, K::Chdir, &[P::I(0), P::T("/srv")]);
+    let state = run(&batch);
+    assert_eq!(name(&state, 10, 5).as_deref(), Some("/home/x"));
+    assert_eq!(state.cwd(state.threads.find(11).unwrap()), b"/srv/");
+    assert_eq!(state.threads.group(10).unwrap().members.len(), 2);
+}
+
+#[test]
+fn exit_and_close_take_effect_after_their_event() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "a");
+    openat(&mut batch, 2, 10, 3, -100, "/f", 0);
+    push(&mut batch, 3, 10, K::Close, &[P::I(0), P::I(3)]);
+    push(
+        &mut batch,
+        4,
+        10,
+        K::Procexit,
+        &[P::I(0), P::I(0), P::B(&[0]), P::B(&[0]), P::I(1)],
+    );
+    push(&mut batch, 5, 99, K::Switch, &[P::I(1)]);
+    let mut state = State::new(Limits::default());
+    let mut seen = Vec::new();
+    for (index, event) in batch.iter().enumerate() {
+        let at = state.apply(&event, index as u64);
+        seen.push((at.thread.is_some(), at.file.map(|fd| fd.name.to_vec())));
+    }
+    assert_eq!(seen[2], (true, Some(b"/f".to_vec())));
+    assert_eq!(seen[3], (true, None));
+    assert!(state.threads.get(10).is_none());
+}
+
+#[test]
+fn orphans_go_to_their_reaper() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 1, 1, 0, "init");
+    snapshot(&mut batch, 10, 10, 1, "a");
+    snapshot(&mut batch, 11, 11, 10, "b");
+    push(
+        &mut batch,
+        4,
+        10,
+        K::Procexit,
+        &[P::I(0), P::I(0), P::B(&[0]), P::B(&[0]), P::I(0)],
+    );
+    push(&mut batch, 5, 11, K::Switch, &[P::I(1)]);
+    let state = run(&batch);
+    assert_eq!(state.threads.get(11).unwrap().ptid, 1);
+}
+
+#[test]
+fn an_ancestors_exec_gives_descendants_a_new_version() {
+    let mut batch = Batch::new();
+    for (tid, ptid) in [(13, 12), (12, 11), (11, 10), (10, 1)] {
+        snapshot(&mut batch, tid, tid, ptid, "x");
+    }
+    let mut state = run(&batch);
+    let slot = state.threads.find(13).unwrap();
+    state.threads.refresh(slot);
+    let before = state.threads[slot].version;
+    let mut batch = Batch::new();
+    exec(&mut batch, 7, 11, "y");
+    state.apply(&batch.get(0), 9);
+    state.threads.refresh(slot);
+    assert_ne!(state.threads[slot].version, before);
+}
+
+#[test]
+fn circles_of_parents_end() {
+    let mut batch = Batch::new();
+    for (tid, ptid) in [(10, 11), (11, 12), (12, 10), (20, 20)] {
+        snapshot(&mut batch, tid, tid, ptid, "x");
+    }
+    exec(&mut batch, 7, 11, "y");
+    push(
+        &mut batch,
+        8,
+        11,
+        K::Procexit,
+        &[P::I(0), P::I(0), P::B(&[0]), P::B(&[0]), P::I(0)],
+    );
+    push(
+        &mut batch,
+        9,
+        12,
+        K::Procexit,
+        &[P::I(0), P::I(0), P::B(&[0]), P::B(&[0]), P::I(0)],
+    );
+    let state = run(&batch);
+    for thread in state.threads.iter() {
+        let slot = state.threads.find(thread.tid).unwrap();
+        assert!(state.threads.ancestors(slot).count() <= threads::MAX_ANCESTORS);
+    }
+}
+
+#[test]
+fn dup_pipe_and_ranges() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "x");
+    openat(&mut batch, 2, 10, 3, -100, "/f", 0);
+    push(&mut batch, 3, 10, K::Dup2, &[P::I(7), P::I(3), P::I(7)]);
+    push(
+        &mut batch,
+        4,
+        10,
+        K::Pipe2,
+        &[P::I(0), P::I(8), P::I(9), P::I(77), P::W(0)],
+    );
+    push(&mut batch, 5, 10, K::CloseRange, &[P::I(0), P::W(3), P::W(6), P::W(0)]);
+    let state = run(&batch);
+    assert_eq!(name(&state, 10, 7).as_deref(), Some("/f"));
+    assert_eq!(name(&state, 10, 3), None);
+    let slot = state.threads.find(10).unwrap();
+    assert_eq!(state.threads.fd(slot, 9).unwrap().ino, 77);
+}
+
+#[test]
+fn sockets_know_client_and_server() {
+    let tuple = |source: u8, sport: u16, destination: u8, dport: u16| {
+        let mut bytes = vec![2, 10, 0, 0, source];
+        bytes.extend(sport.to_le_bytes());
+        bytes.extend([10, 0, 0, destination]);
+        bytes.extend(dport.to_le_bytes());
+        bytes
+    };
+    let server = [&[2, 10, 0, 0, 1][..], &53u16.to_le_bytes()].concat();
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "dns");
+    push(
+        &mut batch,
+        2,
+        10,
+        K::Socket,
+        &[P::I(3), P::W(2), P::W(2), P::W(0), P::W(0)],
+    );
+    push(&mut batch, 3, 10, K::Bind, &[P::I(0), P::B(&server), P::I(3)]);
+    push(
+        &mut batch,
+        4,
+        10,
+        K::Recvfrom,
+        &[P::I(5), P::B(b"query"), P::B(&tuple(9, 4000, 1, 53)), P::I(3), P::W(99)],
+    );
+    push(
+        &mut batch,
+        5,
+        10,
+        K::Sendto,
+        &[P::I(5), P::B(b"reply"), P::I(3), P::W(5), P::B(&tuple(1, 53, 8, 4001))],
+    );
+    push(
+        &mut batch,
+        6,
+        10,
+        K::Socket,
+        &[P::I(4), P::W(2), P::W(1), P::W(0), P::W(0)],
+    );
+    push(
+        &mut batch,
+        7,
+        10,
+        K::Connect,
+        &[P::I(-115), P::B(&tuple(1, 5000, 7, 443)), P::I(4), P::None],
+    );
+    let mut state = State::new(Limits::default());
+    let mut names = Vec::new();
+    for (index, event) in batch.iter().enumerate() {
+        let seen = state.apply(&event, index as u64);
+        names.push((
+            seen.file.map(|fd| String::from_utf8_lossy(&fd.name).into_owned()),
+            seen.name_changed,
+        ));
+    }
+    assert_eq!(names[2].0.as_deref(), Some("10.0.0.1:53"));
+    assert_eq!(names[3], (Some("10.0.0.9:4000->10.0.0.1:53".into()), true));
+    assert_eq!(names[4], (Some("10.0.0.8:4001->10.0.0.1:53".into()), true));
+    assert_eq!(names[6], (Some("10.0.0.1:5000->10.0.0.7:443".into()), true));
+    let slot = state.threads.find(10).unwrap();
+    assert_eq!(state.threads.fd(slot, 4).unwrap().l4proto(), Some("tcp"));
+}
+
+#[test]
+fn tables_are_bounded() {
+    let mut state = State::new(Limits { threads: 10, fds: 4 });
+    let mut batch = Batch::new();
+    for tid in 1..100 {
+        push(&mut batch, 1, tid, K::Getcwd, &[P::I(-1)]);
+    }
+    for fd in 0..10 {
+        openat(&mut batch, 2, 1, fd, -100, "/f", 0);
+    }
+    for (index, event) in batch.iter().enumerate() {
+        state.apply(&event, index as u64);
+    }
+    assert_eq!(state.threads.len(), 10);
+    assert_eq!((state.counters.rejected_threads, state.counters.rejected_fds), (89, 6));
+}
+
+#[test]
+fn junk_of_every_kind_does_no_harm() {
+    let mut state = State::new(Limits { threads: 64, fds: 16 });
+    let junk: [&[u8]; 6] = [
+        b"",
+        b"\x01",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\0\0\0\0\0\0\0\0",
+        b"\x02\0\0\0\0\0\0\0",
+        b"/../..//\0",
+    ];
+    let mut number = 0u64;
+    for round in 0..40usize {
+        for kind in crate::generated::events::KINDS {
+            let count = kind.info().params.len();
+            let mut batch = Batch::new();
+            batch.push(
+                number,
+                (number % 7) as i64 - 1,
+                0,
+                kind,
+                (0..count).map(|param| junk[(param * 7 + round * 5 + kind as usize) % junk.len()]),
+            );
+            state.apply(&batch.get(0), number);
+            number += 1;
+        }
+    }
+    assert!(state.threads.len() <= 64);
+}

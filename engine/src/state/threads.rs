@@ -1,0 +1,429 @@
+//! The thread table: who exists, who is whose parent, and since when each of them is as it is.
+
+use std::sync::Arc;
+
+use super::fds::{Fd, Fds};
+use super::hash::IntMap;
+use super::text::Text;
+use crate::facts::Process;
+
+/// Row of a thread in the table.
+pub type Slot = u32;
+
+pub const CLONE_FILES: u32 = 1;
+pub const CLONE_NEWPID: u32 = 64;
+pub const CLONE_PARENT: u32 = 256;
+pub const CLONE_THREAD: u32 = 8192;
+pub const CLONE_INVERTED: u32 = 1 << 16;
+pub const CHILD_IN_PIDNS: u32 = 1 << 29;
+pub const MAIN_THREAD: u32 = 1 << 30;
+
+/// Ancestors looked at; a longer chain is cut (and a loop ends).
+pub const MAX_ANCESTORS: usize = 64;
+/// Missing parents that are remembered, and children of each.
+const MAX_ORPHANED: usize = 65_536;
+const MAX_ORPHANS: usize = 4096;
+/// Descendants that are told of a change one by one; beyond, everyone is.
+const MAX_TOLD: usize = 64;
+
+#[derive(Clone, Debug)]
+pub struct Thread {
+    pub tid: i64,
+    pub pid: i64,
+    pub ptid: i64,
+    pub vtid: i64,
+    pub vpid: i64,
+    pub sid: i64,
+    pub pgid: i64,
+    pub vpgid: i64,
+    pub reaper: i64,
+    pub comm: Text,
+    pub exe: Text,
+    pub exepath: Text,
+    pub args: Text,
+    pub env: Text,
+    pub cwd: Text,
+    pub root: Text,
+    pub cgroups: Text,
+    pub container: Text,
+    pub uid: u32,
+    pub gid: u32,
+    pub loginuid: u32,
+    pub tty: u32,
+    pub flags: u32,
+    pub exe_flags: u32,
+    pub cap_inheritable: u64,
+    pub cap_permitted: u64,
+    pub cap_effective: u64,
+    pub exe_ino: u64,
+    pub exe_ctime: u64,
+    pub exe_mtime: u64,
+    pub ctime_to_clone: u64,
+    pub ctime_to_pidns: u64,
+    pub fdlimit: i64,
+    pub clone_ts: u64,
+    pub pidns_start: u64,
+    pub dead: bool,
+    pub fds: Fds,
+    /// May hold threads that are gone or have another parent by now.
+    pub children: Vec<i64>,
+    /// Unique to this thread and to the time in which its facts, and its ancestors', are the same.
+    pub version: u64,
+    /// Event and time that began the version.
+    pub since: (u64, u64),
+    /// The facts of `facts_version`, and where in the batch `told_in` they were told.
+    pub facts: Option<Arc<Process>>,
+    pub facts_version: u64,
+    pub told_in: u64,
+    pub told_at: u32,
+}
+
+impl Default for Thread {
+    fn default() -> Thread {
+        let none = Text::new();
+        Thread {
+            tid: -1,
+            pid: -1,
+            ptid: -1,
+            vtid: -1,
+            vpid: -1,
+            sid: -1,
+            pgid: -1,
+            vpgid: -1,
+            reaper: -1,
+            comm: none.clone(),
+            exe: none.clone(),
+            exepath: none.clone(),
+            args: none.clone(),
+            env: none.clone(),
+            cwd: none.clone(),
+            root: none.clone(),
+            cgroups: none.clone(),
+            container: none,
+            uid: u32::MAX,
+            gid: u32::MAX,
+            loginuid: u32::MAX,
+            tty: 0,
+            flags: 0,
+            exe_flags: 0,
+            cap_inheritable: 0,
+            cap_permitted: 0,
+            cap_effective: 0,
+            exe_ino: 0,
+            exe_ctime: 0,
+            exe_mtime: 0,
+            ctime_to_clone: 0,
+            ctime_to_pidns: 0,
+            fdlimit: -1,
+            clone_ts: 0,
+            pidns_start: 0,
+            dead: false,
+            fds: Fds::default(),
+            children: Vec::new(),
+            version: 0,
+            since: (0, 0),
+            facts: None,
+            facts_version: 0,
+            told_in: 0,
+            told_at: 0,
+        }
+    }
+}
+
+impl Thread {
+    /// Known by its number alone.
+    pub fn is_invalid(&self) -> bool {
+        self.pid < 0
+    }
+
+    pub fn is_main(&self) -> bool {
+        self.tid == self.pid || self.flags & MAIN_THREAD != 0
+    }
+
+    pub fn in_pid_namespace(&self) -> bool {
+        self.flags & CHILD_IN_PIDNS != 0 || self.tid != self.vtid
+    }
+}
+
+/// A thread group.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    pub members: Vec<i64>,
+    pub alive: u32,
+    pub reaper: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Threads {
+    index: IntMap<i64, Slot>,
+    slots: Vec<Thread>,
+    free: Vec<Slot>,
+    groups: IntMap<i64, Group>,
+    /// Threads whose parent is not in the table (yet), by its number.
+    orphans: IntMap<i64, Vec<i64>>,
+    /// Source of versions.
+    next_version: u64,
+    /// Versions up to this one are stale, whoever has them, since the event and time beside it.
+    epoch: u64,
+    epoch_since: (u64, u64),
+    /// Number and time of the event at hand.
+    pub now: (u64, u64),
+}
+
+impl std::ops::Index<Slot> for Threads {
+    type Output = Thread;
+
+    fn index(&self, slot: Slot) -> &Thread {
+        &self.slots[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<Slot> for Threads {
+    fn index_mut(&mut self, slot: Slot) -> &mut Thread {
+        &mut self.slots[slot as usize]
+    }
+}
+
+impl Threads {
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub fn find(&self, tid: i64) -> Option<Slot> {
+        self.index.get(&tid).copied()
+    }
+
+    pub fn get(&self, tid: i64) -> Option<&Thread> {
+        self.find(tid).map(|slot| &self[slot])
+    }
+
+    pub fn group(&self, pid: i64) -> Option<&Group> {
+        self.groups.get(&pid)
+    }
+
+    pub fn group_mut(&mut self, pid: i64) -> Option<&mut Group> {
+        self.groups.get_mut(&pid)
+    }
+
+    /// All threads, in the order of the table.
+    pub fn iter(&self) -> impl Iterator<Item = &Thread> {
+        self.slots.iter().filter(|thread| thread.tid != -1)
+    }
+
+    /// The main thread of a thread's group; it may be dead already. `None` if unknown.
+    pub fn main(&self, slot: Slot) -> Option<Slot> {
+        let thread = &self[slot];
+        if thread.is_main() {
+            return Some(slot);
+        }
+        if thread.pid < 0 {
+            return None;
+        }
+        self.find(thread.pid).filter(|main| self[*main].is_main())
+    }
+
+    /// The thread that forked this thread's process.
+    pub fn parent(&self, slot: Slot) -> Option<Slot> {
+        let main = self.main(slot)?;
+        self.find(self[main].ptid).filter(|parent| *parent != main)
+    }
+
+    /// Parent process first, then its parent, …: main threads, at most [`MAX_ANCESTORS`].
+    pub fn ancestors(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let mut at = Some(slot);
+        std::iter::from_fn(move || {
+            let parent = self.parent(at?)?;
+            at = Some(self.main(parent).unwrap_or(parent));
+            at
+        })
+        .take(MAX_ANCESTORS)
+    }
+
+    /// Whose table of descriptors a thread uses.
+    pub fn fd_owner(&self, slot: Slot) -> Option<Slot> {
+        if self[slot].flags & CLONE_FILES == 0 {
+            Some(slot)
+        } else {
+            self.main(slot)
+        }
+    }
+
+    pub fn fd(&self, slot: Slot, number: i64) -> Option<&Arc<Fd>> {
+        self[self.fd_owner(slot)?].fds.get(number)
+    }
+
+    /// Put a thread into the table; one with the same number is replaced.
+    pub fn insert(&mut self, mut thread: Thread) -> Slot {
+        self.next_version += 1;
+        thread.version = self.next_version;
+        thread.since = self.now;
+        let (tid, pid, ptid, main) = (thread.tid, thread.pid, thread.ptid, thread.is_main());
+        if let Some(old) = self.find(tid) {
+            self.forget(old);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Thread::default());
+            (self.slots.len() - 1) as Slot
+        });
+        if let Some(orphans) = self.orphans.remove(&tid) {
+            thread.children.extend(orphans);
+        }
+        self.slots[slot as usize] = thread;
+        self.index.insert(tid, slot);
+        if pid >= 0 {
+            self.join_group(slot);
+            if main {
+                self.adopt(ptid, tid);
+            }
+        }
+        slot
+    }
+
+    /// Make a thread a member of its group.
+    pub fn join_group(&mut self, slot: Slot) {
+        let thread = &self.slots[slot as usize];
+        let group = self.groups.entry(thread.pid).or_default();
+        if !group.members.contains(&thread.tid) {
+            group.members.push(thread.tid);
+            group.alive += u32::from(!thread.dead);
+        }
+        group.reaper |= thread.pid == 1 || thread.vpid == 1;
+    }
+
+    /// Note a thread as the child of another.
+    pub fn adopt(&mut self, parent: i64, child: i64) {
+        let Some(slot) = self.find(parent) else {
+            if parent > 0 && (self.orphans.len() < MAX_ORPHANED || self.orphans.contains_key(&parent)) {
+                let orphans = self.orphans.entry(parent).or_default();
+                if orphans.len() < MAX_ORPHANS {
+                    orphans.push(child);
+                }
+            }
+            return;
+        };
+        if self[slot].children.len() >= 64 && self[slot].children.len() == self[slot].children.capacity() {
+            let mut children = std::mem::take(&mut self[slot].children);
+            children.retain(|tid| self.get(*tid).is_some_and(|child| child.ptid == parent));
+            self[slot].children = children;
+        }
+        self[slot].children.push(child);
+    }
+
+    /// Children that are still there.
+    pub fn children(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let parent = &self[slot];
+        parent
+            .children
+            .iter()
+            .filter_map(|tid| self.find(*tid))
+            .filter(|child| self[*child].ptid == parent.tid)
+    }
+
+    /// Take a thread out of the table, and out of its group.
+    pub fn forget(&mut self, slot: Slot) {
+        let thread = std::mem::take(&mut self.slots[slot as usize]);
+        self.index.remove(&thread.tid);
+        self.free.push(slot);
+        if let Some(group) = self.groups.get_mut(&thread.pid) {
+            group.members.retain(|tid| *tid != thread.tid);
+            if group.members.is_empty() {
+                self.groups.remove(&thread.pid);
+            }
+        }
+    }
+
+    pub fn clear(&mut self) {
+        let (next_version, now) = (self.next_version, self.now);
+        *self = Threads {
+            next_version,
+            epoch: next_version,
+            epoch_since: now,
+            now,
+            ..Threads::default()
+        };
+    }
+
+    pub fn fresh_version(&mut self) -> u64 {
+        self.next_version += 1;
+        self.next_version
+    }
+
+    /// The facts of this thread alone are others from now on.
+    pub fn touch(&mut self, slot: Slot) {
+        let version = self.fresh_version();
+        let now = self.now;
+        let thread = &mut self[slot];
+        thread.version = version;
+        thread.since = now;
+    }
+
+    /// The facts of everyone may be others from now on.
+    pub fn touch_all(&mut self) {
+        self.epoch = self.fresh_version();
+        self.epoch_since = self.now;
+    }
+
+    /// The facts of all threads of a group are others.
+    pub fn touch_group(&mut self, slot: Slot) {
+        self.touch(slot);
+        let Some(group) = self.groups.get(&self[slot].pid) else {
+            return;
+        };
+        if group.members.len() < 2 {
+            return;
+        }
+        if group.members.len() > MAX_TOLD {
+            return self.touch_all();
+        }
+        for tid in group.members.clone() {
+            if let Some(member) = self.find(tid) {
+                self.touch(member);
+            }
+        }
+    }
+
+    /// The facts of a process, and so of its descendants, are others.
+    pub fn touch_tree(&mut self, slot: Slot) {
+        let mut told = Vec::new();
+        let mut next = 0;
+        told.push(slot);
+        while next < told.len() {
+            let slot = told[next];
+            next += 1;
+            if told.len() > MAX_TOLD {
+                return self.touch_all();
+            }
+            told.extend(self.children(slot).take(MAX_TOLD + 1));
+            let thread = &self[slot];
+            if thread.is_main()
+                && let Some(group) = self.groups.get(&thread.pid)
+                && group.members.len() > 1
+            {
+                told.extend(
+                    group
+                        .members
+                        .iter()
+                        .take(MAX_TOLD + 1)
+                        .filter(|tid| **tid != thread.tid)
+                        .filter_map(|tid| self.find(*tid)),
+                );
+            }
+        }
+        for slot in told {
+            self.touch(slot);
+        }
+    }
+
+    /// Bring the version of a thread up to date after [`Threads::touch_all`].
+    pub fn refresh(&mut self, slot: Slot) {
+        if self[slot].version < self.epoch {
+            let since = self.epoch_since;
+            self.touch(slot);
+            self[slot].since = since;
+        }
+    }
+}
