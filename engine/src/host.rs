@@ -6,6 +6,7 @@ use crate::enrich::Builder;
 use crate::event::{Batch, Event};
 use crate::facts::{Alert, BatchHeader, Enriched, Origin};
 use crate::fields::EventView;
+use crate::predicate::RuleSet;
 use crate::state::{Limits, Seen, State};
 use crate::table::Source;
 use crate::value::Facts;
@@ -18,7 +19,30 @@ pub trait Rules {
     fn name(&self, rule: u32) -> &str;
 
     /// The alert of a rule on event `seq`.
-    fn alert<F: Facts>(&self, rule: u32, facts: &F, header: &BatchHeader, seq: u64, origin: Origin) -> Alert;
+    fn alert<F: Facts>(&self, rule: u32, facts: &F, header: &BatchHeader, seq: u64, time: u64, origin: Origin)
+    -> Alert;
+}
+
+impl Rules for RuleSet {
+    fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
+        RuleSet::evaluate(self, facts, matched);
+    }
+
+    fn name(&self, rule: u32) -> &str {
+        &self.rules()[rule as usize].name
+    }
+
+    fn alert<F: Facts>(
+        &self,
+        rule: u32,
+        facts: &F,
+        header: &BatchHeader,
+        seq: u64,
+        time: u64,
+        origin: Origin,
+    ) -> Alert {
+        RuleSet::alert(self, rule, facts, header, seq, time, origin)
+    }
 }
 
 /// No rules.
@@ -29,7 +53,7 @@ impl Rules for () {
         ""
     }
 
-    fn alert<F: Facts>(&self, _: u32, _: &F, _: &BatchHeader, _: u64, _: Origin) -> Alert {
+    fn alert<F: Facts>(&self, _: u32, _: &F, _: &BatchHeader, _: u64, _: u64, _: Origin) -> Alert {
         Alert::default()
     }
 }
@@ -83,7 +107,7 @@ impl Host {
                 alerts.extend(
                     self.matched
                         .iter()
-                        .map(|rule| rules.alert(*rule, &view, header, seq, origin)),
+                        .map(|rule| rules.alert(*rule, &view, header, seq, event.ts(), origin)),
                 );
             }
             self.builder.add(&mut self.state, &event, &seen, index as u32);
@@ -104,7 +128,7 @@ impl Host {
             alerts.extend(
                 matched
                     .iter()
-                    .map(|rule| rules.alert(*rule, view, header, view.number, Origin::default())),
+                    .map(|rule| rules.alert(*rule, view, header, view.number, view.event.ts(), Origin::default())),
             );
         });
         self.matched = matched;

@@ -18,7 +18,7 @@ impl Rules for Opens {
         "opens"
     }
 
-    fn alert<F: Facts>(&self, _: u32, facts: &F, _: &BatchHeader, seq: u64, origin: Origin) -> Alert {
+    fn alert<F: Facts>(&self, _: u32, facts: &F, _: &BatchHeader, seq: u64, _: u64, origin: Origin) -> Alert {
         let name = facts.field(Field::FdName, &FieldArg::None);
         let message = String::from_utf8_lossy(name.bytes().unwrap_or_default()).into_owned();
         Alert {

@@ -150,3 +150,53 @@ class Format:
 
 def regex_error(pattern: str) -> str | None:
     """What is wrong with a regular expression, in one line."""
+
+@final
+class Host:
+    """Everything the engine knows of one host: its state, as its events change it. Tables are bounded."""
+
+    def __new__(cls, *, max_threads: int = 262144, max_fds: int = 4096) -> Host: ...
+    def process(self, raw: bytes, rules: RuleSet | None, *, partition: int, offset: int) -> Outcome:
+        """Enrich and match the body of a RawBatch; ValueError if it is none, and then nothing has changed."""
+
+    def replay(self, batch: Batch, rules: RuleSet | None, *, header: dict[str, Any]) -> list[bytes]:
+        """Alerts (Avro bodies) for events of a capture, numbered from 1 over all batches."""
+
+    def lines(
+        self, batch: Batch, format: Format, condition: RuleSet | None = None, *, hostname: str = ""
+    ) -> list[str | None]:
+        """The line of each kernel event; None where the condition does not hold or the format leaves it out."""
+
+    def field_rows(
+        self, batch: Batch, fields: list[str], condition: RuleSet | None = None, *, hostname: str = ""
+    ) -> list[list[Any]]:
+        """Values of the fields on each kernel event for which the condition holds, as JSON has them."""
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Sizes of the tables, and what their limits and unannounced threads have cost."""
+
+@final
+class Outcome:
+    """What became of one raw batch."""
+
+    @property
+    def enriched(self) -> bytes:
+        """Avro body of the EventBatch."""
+
+    @property
+    def alerts(self) -> list[bytes]:
+        """Avro bodies of the alerts, in order."""
+
+    @property
+    def first_seq(self) -> int: ...
+    @property
+    def count(self) -> int:
+        """Numbers in the raw batch."""
+
+    @property
+    def events(self) -> int:
+        """Events in the enriched batch: those of kernel origin."""
+
+    @property
+    def delivered(self) -> int: ...

@@ -7,6 +7,7 @@ mod avro;
 mod batch;
 mod capture;
 mod columns;
+mod host;
 mod params;
 mod ring;
 mod rules;
@@ -24,6 +25,7 @@ mod _engine {
     use super::capture::PyCaptureReader;
     #[pymodule_export]
     use super::columns::{PyColumns, alert_columns, event_columns};
+    use super::host::{Outcome, PyHost};
     #[pymodule_export]
     use super::ring::PyRingReader;
     #[pymodule_export]
