@@ -139,7 +139,8 @@ impl Host {
     pub fn each(&mut self, batch: &Batch, hostname: &str, mut look: impl FnMut(&EventView)) {
         self.rename(hostname);
         for event in batch.iter() {
-            if event.kind().info().source != Source::Snapshot {
+            // The lists at the start of a capture, users among them, have no time and no number.
+            if event.ts() != 0 && event.kind().info().source != Source::Snapshot {
                 self.replayed += 1;
             }
             let number = self.replayed;
