@@ -25,6 +25,7 @@ mod _engine {
     use super::capture::PyCaptureReader;
     #[pymodule_export]
     use super::columns::{PyColumns, alert_columns, event_columns};
+    #[pymodule_export]
     use super::host::{Outcome, PyHost};
     #[pymodule_export]
     use super::ring::PyRingReader;
