@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal, final
 
-__all__: list[str]
-
 @final
 class Batch:
     """Events of one host in order, from a source or built by hand."""
@@ -132,19 +130,21 @@ class RingReader:
         """Bytes waiting in each ring."""
     def close(self) -> None: ...
 
+@final
 class RuleSet:
     """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong."""
 
-    def __init__(self, plan: str) -> None: ...
+    def __new__(cls, plan: str) -> RuleSet: ...
     @property
     def version(self) -> str: ...
     @property
     def names(self) -> list[str]: ...
 
+@final
 class Format:
     """A compiled output string, as `sysdig -p` takes it; ValueError if a field in it does not exist."""
 
-    def __init__(self, text: str) -> None: ...
+    def __new__(cls, text: str) -> Format: ...
     @property
     def names(self) -> list[str]: ...
 
