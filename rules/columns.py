@@ -228,7 +228,7 @@ EVENTS = _events()
 PROCESSES = _processes()
 
 
-def columns(field: tables.Field, argument: str | None) -> list[Column] | str:
+def columns(field: tables.Field, argument: int | str | None) -> list[Column] | str:
     """The ways to ask for a field, cheapest first, or why there is none. `argument` is without dot or brackets."""
     if field.name in _ANCESTORS:
         array, own, kind = _ANCESTORS[field.name]
@@ -241,15 +241,15 @@ def columns(field: tables.Field, argument: str | None) -> list[Column] | str:
     if field.name == "proc.args" and argument is not None:
         return [Column(f"args[{int(argument) + 1}]", "processes", "text")]
     if field.name == "evt.arg" and argument is not None:
-        known = argument.isdigit() or any(param.name == argument for event in tables.events() for param in event.params)
-        return [_event_argument(argument)] if known else f"has no argument {argument!r} in any event"
+        return [_event_argument(argument)]
     found = [table[field.name] for table in (EVENTS, PROCESSES) if field.name in table]
     return found or REFUSED.get(field.name, "is not recorded in the store")
 
 
-def _event_argument(argument: str) -> Column:
-    if not argument.isdigit():
+def _event_argument(argument: int | str) -> Column:
+    if isinstance(argument, str):
+        assert any(param.name == argument for event in tables.events() for param in event.params)
         return Column(f"if(mapContains(args, '{argument}'), args['{argument}'], NULL)", "events", "text")
-    names = {e.name: e.params[int(argument)].name for e in tables.events() if len(e.params) > int(argument)}
+    names = {e.name: e.params[argument].name for e in tables.events() if len(e.params) > argument}
     name = f"transform(type, {_strings(list(names))}, {_strings(list(names.values()))}, '')" if names else "''"
     return Column(f"if(mapContains(args, {name}), args[{name}], NULL)", "events", "text")

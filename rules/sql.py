@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiercel.rules import columns as store
+from tiercel.rules.check import check_condition
 from tiercel.rules.columns import Column
+from tiercel.rules.fields import resolve
 from tiercel.rules.parse import ConditionError
 from tiercel.rules.tree import And, Call, Check, FieldRef, MacroCall, Node, Not, Operand, Or, Text, fold, written
 from tiercel.schemas import tables
@@ -32,6 +34,7 @@ class Sql:
 
 def compile(tree: Node) -> Sql:  # noqa: A001
     """The expression that is true of exactly those rows of `events` whose events satisfy the condition."""
+    check_condition(tree)
     compiler = _Compiler()
     return Sql(fold(tree, compiler.node), compiler.parameters)
 
@@ -81,11 +84,11 @@ class _Compiler:
         """The ways to write an operand; the field that it is, if it is one."""
         match operand:
             case FieldRef():
-                field, argument = _field(operand)
-                found = store.columns(field, argument)
+                known = resolve(operand)
+                found = store.columns(known.field, known.argument)
                 if isinstance(found, str):
                     raise ConditionError(f"{written(operand)} has no SQL form: it {found}", operand.at)
-                return found, field
+                return found, known.field
             case Call(name="val"):
                 return self.operand(operand.arguments[0])
             case Call(name="tolower" | "toupper" | "basename" | "len"):
@@ -223,24 +226,6 @@ def _applied(function: str, column: Column) -> Column:
     }[function]
     text = f"arrayMap(y -> {sql.format('y')}, {column.text})" if column.many else sql.format(column.text)
     return column._replace(text=text, kind="int" if function == "len" else column.kind)
-
-
-def _field(ref: FieldRef) -> tuple[tables.Field, str | None]:
-    """The field with the longest name that begins the text, and its argument."""
-    name, rest = ref.name, ""
-    while name and name not in tables.fields():
-        name, _, _ = name.rpartition(".")
-        rest = ref.name[len(name) + 1 :]
-    if not name or (rest and (ref.argument is not None or tables.fields()[name].arg == "none")):
-        raise ConditionError(f"nonexistent field {ref.name}", ref.at)
-    field, argument = tables.fields()[name], rest or ref.argument
-    if argument is None and field.arg == "required":
-        raise ConditionError(f"{ref.name}: an argument is needed", ref.at)
-    if argument is not None and field.arg == "none":
-        raise ConditionError(f"{ref.name}: takes no argument", ref.at)
-    if argument is not None and field.name != "evt.arg" and field.name not in store.REFUSED and not argument.isdigit():
-        raise ConditionError(f"{written(ref)}: {argument!r} is not a number", ref.at)
-    return field, argument
 
 
 def _is_utf8(text: str) -> bool:
