@@ -1,0 +1,179 @@
+"""`make cluster`: real Kafka, a collector, a Faust worker and a sink as processes of this machine, until Ctrl-C.
+
+Run as `python -m tiercel.testing.cluster`; its folder is .run/cluster. Nothing survives it but the store.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tiercel.errors import KafkaError, TiercelError
+from tiercel.testing.kafka_server import KafkaServer
+
+_HINTS = """
+Watch the alerts, in another terminal:
+
+  {tiercel} alerts --follow --dsn unix://{socket}
+  {tiercel} hunt 'fd.name = /etc/shadow' --dsn unix://{socket}
+  kcat -b {brokers} -t tiercel.alerts -f '%p %o %k %S bytes\\n'
+
+or with ten lines of Python and the schema alone (pip install confluent-kafka fastavro cramjam):
+
+  import io, json, fastavro, confluent_kafka
+  schema = fastavro.parse_schema(json.load(open("{schema}")))
+  consumer = confluent_kafka.Consumer({{"bootstrap.servers": "{brokers}", "group.id": "me", "auto.offset.reset": "earliest"}})
+  consumer.subscribe(["tiercel.alerts"])
+  while True:
+      message = consumer.poll(1.0)
+      if message and not message.error():
+          alert = fastavro.schemaless_reader(io.BytesIO(message.value()[10:]), schema)
+          print(alert["time"], alert["rule"], alert["message"])
+
+Logs are in {directory}. Ctrl-C ends all of it.
+"""
+
+
+class Cluster:
+    """The four processes, as a context manager. `collect` holds further arguments of `tiercel collect`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        collect: list[str] | None = None,
+        process: list[str] | None = None,
+        dsn: str | None = None,
+        port: int = 0,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.socket = self.directory / "api.sock"
+        self._collect, self._process = collect, process or []
+        self._dsn = dsn or f"chdb://{self.directory / 'store'}"
+        self._port = port
+        self._environment = environment or {}
+        self._stack = ExitStack()
+        self.kafka: KafkaServer
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Cluster":
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            # Without its own folder Kafka begins anew each time, and so do offsets: the store tells topics apart by their id.
+            self.kafka = self._stack.enter_context(KafkaServer(port=self._port))
+            self._stack.callback(self._stop)
+            self.start("process", *self._process)
+            self._wait_for("process", "partitions assigned")
+            self.start("sink")
+            if self._collect is not None:
+                self.start("collect", *self._collect)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, stage: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a stage (again); its log goes on in the cluster's folder."""
+        environment = {
+            **os.environ,
+            "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
+            "TIERCEL_KAFKA_PARTITIONS": "3",
+            "TIERCEL_STORE_DSN": self._dsn,
+            "TIERCEL_API_SOCKET": str(self.socket),
+            "PYTHONUNBUFFERED": "1",
+            **self._environment,
+        }
+        with self.log(stage).open("ab") as out:
+            self.processes[stage] = subprocess.Popen(
+                [sys.executable, "-m", "tiercel", stage, *arguments], stdout=out, stderr=out, env=environment
+            )
+        return self.processes[stage]
+
+    def log(self, stage: str) -> Path:
+        """The log of a stage."""
+        return self.directory / f"{stage}.log"
+
+    def check(self) -> None:
+        """TiercelError if a stage has ended by itself."""
+        for stage, process in self.processes.items():
+            if process.poll() is not None:
+                lines = self.log(stage).read_text(errors="replace").strip().splitlines() or ["no output"]
+                raise TiercelError(f"tiercel {stage} ended with status {process.returncode}: {lines[-1]}")
+
+    def stop(self, stage: str, how: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+        """End one stage and return its exit status."""
+        process = self.processes.pop(stage)
+        process.send_signal(how)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _wait_for(self, stage: str, text: str, timeout: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout
+        while text not in self.log(stage).read_text(errors="replace"):
+            self.check()
+            if time.monotonic() > deadline:
+                raise KafkaError(f"tiercel {stage} did not get its partitions; see {self.log(stage)}")
+            time.sleep(0.1)
+
+    def _stop(self) -> None:
+        # In the order of the stream, so that what was collected still arrives.
+        for stage in ("collect", "process", "sink"):
+            if stage in self.processes:
+                self.stop(stage)
+
+
+def main() -> int:
+    """Run a cluster until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--directory", type=Path, default=Path(".run/cluster"))
+    parser.add_argument("--port", type=int, default=9092, help="of Kafka")
+    parser.add_argument("--capture", type=Path, help="play this capture instead of the live probe")
+    options = parser.parse_args()
+    live = options.capture is None and os.geteuid() == 0 and Path("/sys/kernel/btf/vmlinux").exists()
+    if not live and options.capture is None:
+        print("tiercel cluster: no root or no BTF here, so name a capture with --capture FILE", file=sys.stderr)
+        return 1
+    collect = [] if live else ["--capture", str(options.capture), "--rate", "1000", "--repeat"]
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for log in options.directory.glob("*.log"):
+        log.unlink()
+    try:
+        print("starting Kafka, worker, sink and collector …", flush=True)
+        with Cluster(options.directory, collect=collect, port=options.port) as cluster:
+            import tiercel.schemas
+
+            schema = Path(tiercel.schemas.__file__).parent / "alert.avsc"
+            tiercel_command = Path(sys.executable).parent / "tiercel"
+            print(
+                _HINTS.format(
+                    tiercel=tiercel_command,
+                    socket=cluster.socket,
+                    brokers=cluster.kafka.brokers,
+                    schema=schema,
+                    directory=cluster.directory,
+                ),
+                flush=True,
+            )
+            while True:
+                time.sleep(1)
+                cluster.check()
+    except KeyboardInterrupt:
+        return 0
+    except TiercelError as error:
+        print(f"tiercel cluster: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
