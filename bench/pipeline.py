@@ -111,9 +111,7 @@ def main() -> None:
 
 def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, object]:
     """One measurement."""
-    with Cluster(folder, process=[]) as cluster:
-        for stage in ("process", "sink"):
-            cluster.stop(stage)
+    with Cluster(folder) as cluster:
         brokers = cluster.kafka.brokers
         total = fill(brokers, capture, events, hosts)
         data = cluster.kafka.directory / "data"
@@ -144,9 +142,9 @@ def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, objec
     opened = store.connect(f"chdb://{folder / 'store'}")
     rows = opened.query("SELECT count() FROM events").result_rows[0][0]
     opened.command("OPTIMIZE TABLE events FINAL")
-    disk = opened.query(
-        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'events'"
-    ).result_rows[0][0]
+    disk = opened.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'events'").result_rows[0][
+        0
+    ]
     opened.close()
     # From the first batch stored to the last: without the start of the processes.
     first = next(place for place, (_, n) in enumerate(progress) if n)

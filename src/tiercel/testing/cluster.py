@@ -12,8 +12,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import tiercel.schemas
 from tiercel.errors import KafkaError, TiercelError
+from tiercel.schemas import topics
 from tiercel.testing.kafka_server import KafkaServer
+
+PARTITIONS = 3
 
 _HINTS = """
 Watch the alerts, in another terminal:
@@ -39,7 +43,11 @@ Logs are in {directory}. Ctrl-C ends all of it.
 
 
 class Cluster:
-    """The four processes, as a context manager. `collect` holds further arguments of `tiercel collect`."""
+    """The processes, as a context manager.
+
+    `collect` and `process` are further arguments of those stages; None: that stage (with `process` the sink, too) is not
+    started.
+    """
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class Cluster:
     ) -> None:
         self.directory = directory.absolute()
         self.socket = self.directory / "api.sock"
-        self._collect, self._process = collect, process or []
+        self._collect, self._process = collect, process
         self._dsn = dsn or f"chdb://{self.directory / 'store'}"
         self._port = port
         self._environment = environment or {}
@@ -64,12 +72,14 @@ class Cluster:
     def __enter__(self) -> "Cluster":
         self.directory.mkdir(parents=True, exist_ok=True)
         try:
-            # Without its own folder Kafka begins anew each time, and so do offsets: the store tells topics apart by their id.
+            # Kafka begins anew each time, and so do offsets: the store tells topics apart by their id.
             self.kafka = self._stack.enter_context(KafkaServer(port=self._port))
             self._stack.callback(self._stop)
-            self.start("process", *self._process)
-            self._wait_for("process", "partitions assigned")
-            self.start("sink")
+            topics.create({"bootstrap.servers": self.kafka.brokers}, partitions=PARTITIONS)
+            if self._process is not None:
+                self.start("process", *self._process)
+                self._wait_for("process", "partitions assigned")
+                self.start("sink")
             if self._collect is not None:
                 self.start("collect", *self._collect)
         except BaseException:
@@ -85,7 +95,7 @@ class Cluster:
         environment = {
             **os.environ,
             "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
-            "TIERCEL_KAFKA_PARTITIONS": "3",
+            "TIERCEL_KAFKA_PARTITIONS": str(PARTITIONS),
             "TIERCEL_STORE_DSN": self._dsn,
             "TIERCEL_API_SOCKET": str(self.socket),
             "PYTHONUNBUFFERED": "1",
@@ -150,7 +160,7 @@ def main() -> int:
         log.unlink()
     try:
         print("starting Kafka, worker, sink and collector …", flush=True)
-        with Cluster(options.directory, collect=collect, port=options.port) as cluster:
+        with Cluster(options.directory, collect=collect, process=[], port=options.port) as cluster:
             import tiercel.schemas
 
             schema = Path(tiercel.schemas.__file__).parent / "alert.avsc"
