@@ -30,7 +30,8 @@ or with ten lines of Python and the schema alone (pip install confluent-kafka fa
 
   import io, json, fastavro, confluent_kafka
   schema = fastavro.parse_schema(json.load(open("{schema}")))
-  consumer = confluent_kafka.Consumer({{"bootstrap.servers": "{brokers}", "group.id": "me", "auto.offset.reset": "earliest"}})
+  settings = {{"bootstrap.servers": "{brokers}", "group.id": "me", "auto.offset.reset": "earliest"}}
+  consumer = confluent_kafka.Consumer(settings)
   consumer.subscribe(["tiercel.alerts"])
   while True:
       message = consumer.poll(1.0)
@@ -45,8 +46,8 @@ Logs are in {directory}. Ctrl-C ends all of it.
 class Cluster:
     """The processes, as a context manager.
 
-    `collect` and `process` are further arguments of those stages; None: that stage (with `process` the sink, too) is not
-    started.
+    `collect` and `process` are further arguments of those stages; None: that stage is not started, and without
+    `process` no sink either.
     """
 
     def __init__(
@@ -161,8 +162,6 @@ def main() -> int:
     try:
         print("starting Kafka, worker, sink and collector …", flush=True)
         with Cluster(options.directory, collect=collect, process=[], port=options.port) as cluster:
-            import tiercel.schemas
-
             schema = Path(tiercel.schemas.__file__).parent / "alert.avsc"
             tiercel_command = Path(sys.executable).parent / "tiercel"
             print(
