@@ -139,6 +139,8 @@ class RuleSet:
     def version(self) -> str: ...
     @property
     def names(self) -> list[str]: ...
+    def try_event(self, event: str, fields: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+        """What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches."""
 
 @final
 class Format:

@@ -5,6 +5,7 @@
 mod cache;
 mod glob;
 mod graph;
+pub mod literal;
 pub mod operand;
 mod paths;
 pub mod pattern;

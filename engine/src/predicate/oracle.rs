@@ -1,1 +1,213 @@
-//! Tests of the graph against a plain evaluator: no memory, no index, no sharing.
+//! The graph against a plain evaluator: no memory, no index, no order of its own. Random plans, random events.
+
+use proptest::prelude::*;
+
+use super::{
+    RuleSet,
+    literal::Literal,
+    operand::Operand,
+    plan::{NodeRow, Plan},
+    test::Test,
+};
+use crate::{
+    generated::{events::EventKind, fields::Field},
+    value::{FieldArg, Value},
+};
+
+/// What node `index` says of an event, by recursion over the rows.
+fn holds(plan: &Plan, operands: &[Operand], index: usize, event: &Literal) -> bool {
+    match &plan.nodes[index] {
+        NodeRow::All(children) => children.iter().all(|&child| holds(plan, operands, child, event)),
+        NodeRow::Any(children) => children.iter().any(|&child| holds(plan, operands, child, event)),
+        NodeRow::Not(child) => !holds(plan, operands, *child, event),
+        NodeRow::Test(row) => Test::compile(row, operands).unwrap().matches(event),
+    }
+}
+
+/// Fields of every scope, with operators and constants that sometimes match.
+const TESTS: &[&str] = &[
+    r#"{"left":0,"op":"=","values":["sh"]}"#,
+    r#"{"left":0,"op":"in","values":["cat","sh","a","b","c"]}"#,
+    r#"{"left":0,"op":"!=","values":["cat"]}"#,
+    r#"{"left":1,"op":"startswith","values":["/etc"]}"#,
+    r#"{"left":1,"op":"contains","modifier":"anyof","values":["pass","shadow","x","y","z"]}"#,
+    r#"{"left":1,"op":"endswith","modifier":"oneof","values":["d","wd"]}"#,
+    r#"{"left":1,"op":"pmatch","values":["/etc","/tmp/*/x"]}"#,
+    r#"{"left":1,"op":"exists"}"#,
+    r#"{"left":2,"op":">=","values":[3]}"#,
+    r#"{"left":3,"op":"=","values":["openat"]}"#,
+    r#"{"left":3,"op":"in","values":["close","execve"]}"#,
+    r#"{"left":4,"op":"=","values":["sh"]}"#,
+    r#"{"left":0,"op":"=","right":5}"#,
+    r#"{"left":6,"op":"=","values":["SH"]}"#,
+    r#"{"left":7,"op":"<","values":[1000]}"#,
+    r#"{"left":0,"op":"regex","values":["s?h|c.*"]}"#,
+    r#"{"left":1,"op":"glob","values":["/*/pass*"]}"#,
+];
+const OPERANDS: &str = r#"[{"field":{"name":"proc.name"}},{"field":{"name":"fd.name"}},{"field":{"name":"fd.num"}},
+    {"field":{"name":"evt.type"}},{"field":{"name":"proc.aname"}},{"field":{"name":"proc.pname"}},
+    {"call":{"name":"toupper","args":[0]}},{"field":{"name":"user.uid"}}]"#;
+
+fn a_plan() -> impl Strategy<Value = String> {
+    let shape = prop::collection::vec((0..3u8, any::<[prop::sample::Index; 3]>()), 1..12);
+    (shape, prop::collection::vec(any::<prop::sample::Index>(), 1..5), any::<bool>()).prop_map(|(shape, roots, all)| {
+        let mut nodes: Vec<String> = TESTS.iter().map(|test| format!(r#"{{"test":{test}}}"#)).collect();
+        for (kind, picks) in shape {
+            let [a, b, c] = picks.map(|pick| pick.index(nodes.len()));
+            nodes.push(match kind {
+                0 => format!(r#"{{"all":[{a},{b},{c}]}}"#),
+                1 => format!(r#"{{"any":[{a},{b}]}}"#),
+                _ => format!(r#"{{"not":{a}}}"#),
+            });
+        }
+        let codes: Vec<u16> = [EventKind::Openat, EventKind::Close, EventKind::Execve].map(EventKind::code).to_vec();
+        let rules: Vec<String> = roots
+            .iter()
+            .enumerate()
+            .map(|(number, root)| {
+                let node = root.index(nodes.len());
+                format!(
+                    r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{node},"codes":{codes:?},"sha256":""}}"#
+                )
+            })
+            .collect();
+        let matching = if all { "all" } else { "first" };
+        format!(
+            r#"{{"format":1,"version":"v","matching":"{matching}","operands":{OPERANDS},"nodes":[{}],"rules":[{}]}}"#,
+            nodes.join(","),
+            rules.join(",")
+        )
+    })
+}
+
+/// Processes and descriptors as a host has them: few, each with the same facts whenever its version is the same.
+fn an_event() -> impl Strategy<Value = (u8, u64, u64)> {
+    (0..4u8, 0..6u64, 0..6u64)
+}
+
+fn literal(kind: u8, process: u64, fd: u64) -> Literal {
+    let text = |text: &str| Value::Owned(text.as_bytes().to_vec());
+    let names = ["sh", "cat", "bash", "", "shh", "h"];
+    let paths = ["/etc/passwd", "/etc/shadow", "/tmp/a/x/y", "rel", "/", "/etcetera/pass"];
+    let kinds = [EventKind::Openat, EventKind::Close, EventKind::Execve, EventKind::Chdir];
+    let mut event = Literal::new(kinds[usize::from(kind)]);
+    if process < 5 {
+        let name = names[process as usize];
+        event.process_version = Some(process * 4096 + 1);
+        event.values = vec![
+            (Field::ProcName, FieldArg::None, text(name)),
+            (
+                Field::ProcPname,
+                FieldArg::None,
+                text(names[(process as usize * 2) % 6]),
+            ),
+            (
+                Field::ProcAname,
+                FieldArg::None,
+                Value::List(names[..process as usize].iter().map(|name| text(name)).collect()),
+            ),
+            (Field::UserUid, FieldArg::None, Value::Uint(process * 300)),
+        ];
+    }
+    if fd < 5 {
+        event.fd_version = Some(fd + 1);
+        event
+            .values
+            .push((Field::FdName, FieldArg::None, text(paths[fd as usize])));
+        event.values.push((Field::FdNum, FieldArg::None, Value::Int(fd as i64)));
+    }
+    event
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_graph_says_what_a_plain_evaluator_says(plan in a_plan(), events in prop::collection::vec(an_event(), 1..40)) {
+        let mut rules = RuleSet::new(&plan).unwrap();
+        let rows = Plan::parse(&plan).unwrap();
+        let mut operands = Vec::new();
+        for row in &rows.operands {
+            operands.push(Operand::compile(row, &operands).unwrap());
+        }
+        for (kind, process, fd) in events {
+            let event = literal(kind, process, fd);
+            let mut found = Vec::new();
+            rules.evaluate(&event, &mut found);
+            let mut wanted: Vec<u32> = Vec::new();
+            if kind < 3 {
+                wanted = (0..rows.rules.len())
+                    .filter(|&rule| holds(&rows, &operands, rows.rules[rule].node, &event))
+                    .map(|rule| rule as u32)
+                    .collect();
+                if rows.matching == super::plan::Matching::First {
+                    wanted.truncate(1);
+                }
+            }
+            prop_assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn hostile_plans_are_refused_or_harmless(plan in a_plan(), at in any::<prop::sample::Index>(), with in "[0-9\\[\\]{}\":,a-z-]{0,4}") {
+        let mut bytes = plan.into_bytes();
+        let at = at.index(bytes.len());
+        let end = (at + with.len()).min(bytes.len());
+        bytes.splice(at..end, with.bytes());
+        if let Ok(mut rules) = RuleSet::new(&String::from_utf8(bytes).unwrap()) {
+            let mut found = Vec::new();
+            rules.evaluate(&literal(0, 1, 1), &mut found);
+        }
+    }
+}
+
+#[test]
+fn each_way_to_point_nowhere_is_refused() {
+    let plan = |operands: &str, nodes: &str, rule: &str| {
+        format!(r#"{{"format":1,"version":"","operands":[{operands}],"nodes":[{nodes}],"rules":[{rule}]}}"#)
+    };
+    let name = r#"{"field":{"name":"proc.name"}}"#;
+    let test = r#"{"test":{"left":0,"op":"exists"}}"#;
+    let rule = |node: usize, code: u16, output: &str| {
+        format!(
+            r#"{{"name":"","source":"","priority":"","tags":[],"output":"{output}","node":{node},"codes":[{code}],"sha256":""}}"#
+        )
+    };
+    assert!(RuleSet::new(&plan(name, test, &rule(0, 5, "%proc.name"))).is_ok());
+    let doubling: Vec<String> = (0..40)
+        .map(|row| format!(r#"{{"call":{{"name":"concat","args":[{row},{row}]}}}}"#))
+        .collect();
+    for bad in [
+        plan(name, test, &rule(1, 5, "")),
+        plan(name, test, &rule(0, 6, "")),
+        plan(name, test, &rule(0, 5, "%nothing")),
+        plan("", test, ""),
+        plan(name, r#"{"not":0}"#, ""),
+        plan(name, r#"{"all":[1]},{"any":[0]}"#, ""),
+        plan(r#"{"list":[0]}"#, "", ""),
+        plan(r#"{"field":{"name":"proc.nmae"}}"#, "", ""),
+        plan(r#"{"field":{"name":"proc.name","index":1}}"#, "", ""),
+        plan(r#"{"field":{"name":"evt.arg"}}"#, "", ""),
+        plan(name, r#"{"test":{"left":0,"op":"~","values":["a"]}}"#, ""),
+        plan(name, r#"{"test":{"left":0,"op":"=","values":[]}}"#, ""),
+        plan(name, r#"{"test":{"left":0,"op":"=","values":[1]}}"#, ""),
+        plan(name, r#"{"test":{"left":0,"op":"regex","values":["("]}}"#, ""),
+        plan(name, r#"{"test":{"left":0,"op":"=","values":[{"hex":"0g"}]}}"#, ""),
+        plan(&format!("{name},{}", doubling.join(",")), "", ""),
+        plan(
+            name,
+            &format!(
+                "{test},{}",
+                (0..3000)
+                    .map(|n| format!(r#"{{"not":{n}}}"#))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+            "",
+        ),
+        format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        r#"{"format":2,"version":"","operands":[],"nodes":[],"rules":[]}"#.to_owned(),
+    ] {
+        assert!(RuleSet::new(&bad).is_err(), "{}", &bad[..bad.len().min(200)]);
+    }
+}
