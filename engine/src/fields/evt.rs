@@ -139,11 +139,13 @@ pub(super) fn rawarg<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
     }
 }
 
-/// What the call returned: its parameter `res`, else `fd` where that is what it gives.
+/// What the call returned: its parameter `res`, else `fd` or the id where that is what it gives.
 pub(super) fn result(view: &EventView) -> Option<i64> {
     let params = view.event.kind().info().params;
     let first = params.first()?;
-    let returns = first.name == "res" || (first.name == "fd" && first.kind == ParamType::Fd);
+    let returns = first.name == "res"
+        || matches!(first.kind, ParamType::Uid | ParamType::Gid)
+        || (first.name == "fd" && first.kind == ParamType::Fd);
     returns.then(|| view.event.int(0)).flatten()
 }
 

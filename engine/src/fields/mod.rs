@@ -56,10 +56,18 @@ impl<'a> EventView<'a> {
 
 impl Names for EventView<'_> {
     fn resolve(&self, _: usize, question: Question, out: &mut Vec<u8>) -> bool {
-        let Some(slot) = self.seen.thread else {
-            return matches!(question, Question::Fds(_)) && fd::poll_list(self, question, out);
-        };
         let (threads, users) = (&self.state.threads, &self.state.users);
+        match question {
+            Question::Pid(pid) => {
+                return threads.get(pid).is_some_and(|thread| {
+                    out.extend_from_slice(&thread.comm);
+                    true
+                });
+            }
+            Question::Fds(_) => return fd::poll_list(self, question, out),
+            Question::Fd(_) | Question::Path { .. } | Question::Uid(_) | Question::Gid(_) => {}
+        }
+        let Some(slot) = self.seen.thread else { return false };
         let thread = &threads[slot];
         match question {
             Question::Fd(number) => {
@@ -69,10 +77,6 @@ impl Names for EventView<'_> {
                 render::descriptor(fd.kind.names().1, fd.l4proto().unwrap_or("").as_bytes(), &fd.name, out);
                 true
             }
-            Question::Pid(pid) => threads.get(pid).is_some_and(|thread| {
-                out.extend_from_slice(&thread.comm);
-                true
-            }),
             Question::Path { text, dirfd } => {
                 let mut path = Vec::new();
                 paths::join(self.state.directory(slot, dirfd), text, &mut path);
@@ -87,7 +91,7 @@ impl Names for EventView<'_> {
                 out.extend_from_slice(name);
                 true
             }),
-            Question::Fds(_) => fd::poll_list(self, question, out),
+            Question::Pid(_) | Question::Fds(_) => false,
         }
     }
 }

@@ -98,6 +98,8 @@ impl State {
         if self.threads[caller].is_invalid() {
             let thread = &mut self.threads[caller];
             (thread.pid, thread.ptid, thread.vtid, thread.vpid) = (told.pid, told.ptid, told.vtid, told.vpid);
+            (thread.comm, thread.exe, thread.args) =
+                (Text::from(told.comm), Text::from(told.exe), Text::from(told.args));
             self.related(caller);
         }
         let known = self.threads.find(child);

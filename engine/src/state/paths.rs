@@ -21,10 +21,6 @@ pub fn join(base: &[u8], path: &[u8], out: &mut Vec<u8>) {
         append(base, out);
     }
     append(path, out);
-    let keep_slash = path.last() == Some(&b'/') && out.len() > 1;
-    if keep_slash && out.last() != Some(&b'/') {
-        out.push(b'/');
-    }
 }
 
 /// Append the components of `path` to what is there.
@@ -50,6 +46,7 @@ fn append(path: &[u8], out: &mut Vec<u8>) {
 /// True if joining would give the very same bytes: absolute, nothing to collapse.
 pub fn is_normal(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
+        && (path.len() == 1 || path.last() != Some(&b'/'))
         && path.len() <= LIMIT
         && memchr::memmem::find(path, b"//").is_none()
         && memchr::memmem::find(path, b"/.").is_none()
@@ -70,7 +67,7 @@ mod tests {
             ("", "a/b", "a/b"),
             ("./", "a", "a"),
             ("<UNKNOWN>", "a", "<UNKNOWN>/a"),
-            ("/a", "b/", "/a/b/"),
+            ("/a", "b/", "/a/b"),
         ] {
             let mut out = Vec::new();
             join(base.as_bytes(), path.as_bytes(), &mut out);
