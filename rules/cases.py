@@ -1,12 +1,12 @@
 """Tests of rules as data: events told by their fields, and the alerts that must come of them.
 
-    rules: [tiercel.yaml]            # rule files beside this one or shipped; rules may also stand here as a list of items
+    rules: [tiercel.yaml]            # files beside this one or shipped ones; or rules as they stand in a rule file
     defaults: {proc.name: cat}       # fields of every event below
     cases:
     - name: cat reads the passwords
       event: openat
       fields: {fd.name: /etc/shadow, evt.is_open_read: true}
-      alerts: [{rule: Sensitive file read, output: file=/etc/shadow}]      # in order; output: what the message must hold
+      alerts: [{rule: Sensitive file read, output: file=/etc/shadow}]    # in order; output: part of the message
     - name: but not other files
       fields: {fd.name: /etc/hosts}
       alerts: []

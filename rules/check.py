@@ -32,6 +32,8 @@ OPERATORS = (
     (ADDRESSES | NETWORKS | {"bool"}, EQUALITY),
 )
 NUMBER_OPERATORS = EQUALITY | {"<", "<=", ">", ">="}
+OPAQUE = frozenset({"sockaddr", "socktuple", "fdlist", "sigset", "charbufarray", "charbuf_pair_array", "dyn"})
+"""Types of parameters that `evt.rawarg` finds but cannot compare."""
 LIST_OPERATORS = frozenset({"in", "intersects", "exists"})
 UNSIGNED = {
     "uint8": 8,
@@ -86,6 +88,10 @@ def check_condition(tree: Node) -> list[ConditionWarning]:
 def check_one(check: Check) -> list[ConditionWarning]:
     """As check_condition, for one comparison."""
     left = type_of(check.left)
+    if isinstance(check.left, Call) and _transformed_field(check.left) in EVENT_TYPES:
+        raise ConditionError(
+            "evt.type and syscall.type cannot be transformed: a rule's events follow from them", check.at
+        )
     _check_operator(check, left)
     if isinstance(check.right, Call):
         _check_right_operand(check, left, check.right)
@@ -112,8 +118,8 @@ def operators(of: Type) -> frozenset[str]:
     """The operators that a type allows."""
     if of.many:
         return LIST_OPERATORS
-    if of.name == "dyn":
-        return NUMBER_OPERATORS | OPERATORS[0][1]
+    if of.name in OPAQUE:
+        return frozenset({"exists"})
     return next((found for names, found in OPERATORS if of.name in names), NUMBER_OPERATORS)
 
 
@@ -158,8 +164,10 @@ def type_of(operand: Operand) -> Type:
 def _type_of(operand: Operand, below: list[Type]) -> Type:
     match operand:
         case FieldRef():
-            row = resolve(operand).field
-            return Type(row.type, row.list)
+            resolved = resolve(operand)
+            if resolved.field.type == "dyn":
+                return Type(raw_type(str(resolved.argument)))
+            return Type(resolved.field.type, resolved.field.list)
         case Text():
             return Type("charbuf")
         case Items():
@@ -231,12 +239,6 @@ def _check_right_operand(check: Check, left: Type, right: Call) -> None:
 
 def constants(check: Check) -> list[Constant]:
     """The constants right of the operator, as the engine compares them; raises ConditionError."""
-    if isinstance(check.left, Call) and any(
-        isinstance(a, FieldRef) and a.name in EVENT_TYPES for a in _leaves(check.left)
-    ):
-        raise ConditionError(
-            "evt.type and syscall.type cannot be transformed: the event types of a rule follow from them", check.at
-        )
     right = (check.right,) if isinstance(check.right, Text) else check.right
     assert isinstance(right, tuple)
     if check.operator in ("bcontains", "bstartswith"):
@@ -245,10 +247,11 @@ def constants(check: Check) -> list[Constant]:
     return [_constant(check, of, text) for text in right]
 
 
-def _leaves(operand: Operand) -> list[Operand]:
-    out: list[Operand] = []
-    fold_operand(operand, lambda leaf, _: out.append(leaf))
-    return out
+def _transformed_field(operand: Operand) -> str | None:
+    """The field in transformers of one argument, however many."""
+    while isinstance(operand, Call) and len(operand.arguments) == 1:
+        operand = operand.arguments[0]
+    return operand.name if isinstance(operand, FieldRef) else None
 
 
 def _hex(text: Text) -> str:
@@ -259,14 +262,11 @@ def _hex(text: Text) -> str:
 
 def _constant(check: Check, of: Type, text: Text) -> Constant:
     name = of.name
-    if isinstance(check.left, FieldRef):
-        resolved = resolve(check.left)
-        if name == "dyn":
-            name = raw_type(str(resolved.argument))
-        if check.left.name in EVENT_TYPES and check.operator in ("=", "!=", "in", "intersects"):
-            check_event_type(text.text, text.at)
+    of_type = isinstance(check.left, FieldRef) and check.left.name in EVENT_TYPES
+    if of_type and check.operator in ("=", "!=", "in", "intersects"):
+        check_event_type(text.text, text.at)
     if name in TEXTS or name in BUFFERS or of.many:
-        return _text(check, text)
+        return _text(check, text, nul=name in BUFFERS)
     if name == "bool":
         if text.text not in ("true", "false"):
             raise ConditionError(f"'{text.text}' must be true or false", text.at)
@@ -287,8 +287,8 @@ def raw_type(parameter: str) -> str:
     )
 
 
-def _text(check: Check, text: Text) -> str:
-    if "\0" in text.text:
+def _text(check: Check, text: Text, *, nul: bool) -> str:
+    if "\0" in text.text and not nul:
         raise ConditionError("a value cannot hold a NUL byte", text.at)
     if len(text.text.encode("utf-8", "surrogateescape")) > MAX_TEXT:
         raise ConditionError(f"a value cannot be longer than {MAX_TEXT} bytes", text.at)

@@ -61,6 +61,8 @@ def _by_number(check: Check) -> tuple[Codes, Codes]:
     """Numbers of events begin at 1, so `evt.num = 0` is how one writes "never"."""
     every, none = rule_codes(), Codes()
     numbers = [text for text in _texts(check) if text.lstrip("+-").isdigit()]
+    if check.operator in ("in", "intersects") and check.right == ():
+        return none, every
     if check.modifier or len(numbers) != len(_texts(check)) or not numbers:
         return every, every
     values = [int(number[:40]) for number in numbers]
