@@ -57,17 +57,19 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 }
 
 impl Endpoint {
-    /// The IPv4 end that a v4-mapped IPv6 one stands for; itself otherwise.
+    /// The IPv4 end that a v4-mapped IPv6 one stands for, the unspecified address being one; itself otherwise.
     pub fn unmapped(self) -> Endpoint {
+        self.mapped().map_or(self, |ip| Endpoint {
+            ip: IpAddr::V4(ip),
+            port: self.port,
+        })
+    }
+
+    fn mapped(self) -> Option<Ipv4Addr> {
         match self.ip {
-            IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-                Some(ip) => Endpoint {
-                    ip: IpAddr::V4(ip),
-                    port: self.port,
-                },
-                None => self,
-            },
-            IpAddr::V4(_) => self,
+            IpAddr::V6(ip) if ip.is_unspecified() => Some(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(ip) => ip.to_ipv4_mapped(),
+            IpAddr::V4(_) => None,
         }
     }
 
@@ -78,6 +80,14 @@ impl Endpoint {
     pub fn write(self, out: &mut Vec<u8>) {
         write_ip(self.ip, out);
         let _ = write!(out, ":{}", self.port);
+    }
+}
+
+/// Both ends as IPv4, where both are v4-mapped.
+pub fn unmapped(source: Endpoint, destination: Endpoint) -> (Endpoint, Endpoint) {
+    match (source.mapped(), destination.mapped()) {
+        (Some(_), Some(_)) => (source.unmapped(), destination.unmapped()),
+        _ => (source, destination),
     }
 }
 

@@ -153,6 +153,9 @@ pub(super) fn res<'a>(view: &EventView<'a>) -> Value<'a> {
     match result(view) {
         None => Value::Absent,
         Some(result) if result >= 0 => Value::Text(b"SUCCESS"),
+        Some(result) if view.event.kind().info().params[0].kind == ParamType::Pid => {
+            Value::Owned(result.to_string().into_bytes())
+        }
         Some(result) => match names::errno(result.saturating_neg()) {
             Some(name) => Value::Text(name.as_bytes()),
             None => Value::Owned(result.to_string().into_bytes()),

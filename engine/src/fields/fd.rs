@@ -200,7 +200,7 @@ pub(super) fn poll_list(view: &EventView, question: Question, out: &mut Vec<u8>)
             .and_then(|slot| view.state.threads.fd(slot, number))
             .map_or(b'?', |fd| fd.kind.names().1);
         let blank = if index > 0 { " " } else { "" };
-        let _ = write!(out, "{blank}{number}:{}{flags:x}", letter as char);
+        let _ = write!(out, "{blank}{}:{}{flags:x}", number as u64, letter as char);
     }
     true
 }

@@ -181,13 +181,10 @@ impl Fd {
         matches!(self.kind, FdKind::Ipv4Server | FdKind::Ipv6Server)
     }
 
-    /// `fd.l4proto` where the role is known.
+    /// `fd.l4proto`: known with the role, of raw sockets always.
     pub fn l4proto(&self) -> Option<&'static str> {
-        if self.is_ip() && (self.role != Role::None) {
-            self.protocol.name()
-        } else {
-            None
-        }
+        let known = self.is_ip() && (self.role != Role::None || self.protocol == Protocol::Raw);
+        if known { self.protocol.name() } else { None }
     }
 
     /// Name the socket after its addresses.

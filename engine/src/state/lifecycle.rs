@@ -95,11 +95,10 @@ impl State {
     fn cloned_caller(&mut self, event: &Event, child: i64) -> Option<Slot> {
         let told = Cloned::of(event);
         let caller = self.thread_of(event.tid())?;
-        if self.threads[caller].is_invalid() {
+        let unknown = self.threads[caller].is_invalid();
+        if unknown {
             let thread = &mut self.threads[caller];
             (thread.pid, thread.ptid, thread.vtid, thread.vpid) = (told.pid, told.ptid, told.vtid, told.vpid);
-            (thread.comm, thread.exe, thread.args) =
-                (Text::from(told.comm), Text::from(told.exe), Text::from(told.args));
             self.related(caller);
         }
         let known = self.threads.find(child);
@@ -119,7 +118,16 @@ impl State {
         }
         // The caller's row may have been freed with the reused thread's group only if it was that thread itself.
         let caller = self.threads.find(event.tid())?;
-        let mut thread = self.descendant(caller, &told, told.flags & CLONE_THREAD != 0);
+        let mut thread = if unknown {
+            // What the caller is called it learns from a child that it has made known itself.
+            let thread = &mut self.threads[caller];
+            (thread.comm, thread.exe, thread.args) =
+                (Text::from(told.comm), Text::from(told.exe), Text::from(told.args));
+            self.threads.touch_tree(caller);
+            self.orphan(&told)
+        } else {
+            self.descendant(caller, &told, told.flags & CLONE_THREAD != 0)
+        };
         thread.tid = child;
         if told.flags & CLONE_THREAD != 0 {
             (thread.pid, thread.ptid) = (told.pid, told.ptid);
@@ -144,22 +152,16 @@ impl State {
         }
         let is_thread = told.flags & CLONE_THREAD != 0;
         let from = self.thread_of(if is_thread { told.pid } else { told.ptid });
-        if let Some(from) = from
-            && self.threads[from].is_invalid()
-        {
-            let thread = &mut self.threads[from];
-            (thread.comm, thread.exe, thread.args) =
-                (Text::from(told.comm), Text::from(told.exe), Text::from(told.args));
-            if is_thread {
-                (thread.pid, thread.ptid, thread.vpid, thread.vtid) = (told.pid, told.ptid, told.vpid, told.vpid);
-                self.related(from);
-            }
-            self.threads.touch_tree(from);
-        }
         let mut thread = match from {
-            Some(from) => self.descendant(from, &told, is_thread),
-            None => self.orphan(&told),
+            Some(from) if !self.threads[from].is_invalid() => self.descendant(from, &told, is_thread),
+            _ => self.orphan(&told),
         };
+        if let Some(from) = from.filter(|from| is_thread && self.threads[*from].is_invalid()) {
+            let main = &mut self.threads[from];
+            (main.pid, main.ptid, main.vpid, main.vtid) = (told.pid, told.ptid, told.vpid, told.vpid);
+            (main.comm, main.exe, main.args) = (thread.comm.clone(), thread.exe.clone(), thread.args.clone());
+            self.related(from);
+        }
         thread.tid = tid;
         (thread.pid, thread.ptid, thread.vtid, thread.vpid) = (told.pid, told.ptid, told.vtid, told.vpid);
         thread.clone_ts = event.ts();
@@ -389,6 +391,9 @@ impl State {
             return;
         }
         let parent = self.reaper_of(slot).unwrap_or(0);
+        if parent > 0 {
+            self.thread_of(parent);
+        }
         for child in children {
             let tid = self.threads[child].tid;
             self.threads[child].ptid = parent;

@@ -5,7 +5,7 @@ use super::text::Text;
 use super::threads::{CLONE_FILES, Slot, Thread};
 use super::users::User;
 use super::{Seen, State};
-use crate::address::{SockAddr, SockTuple};
+use crate::address::{self, SockAddr, SockTuple};
 use crate::event::Event;
 use crate::generated::events::EventKind;
 
@@ -123,11 +123,12 @@ impl State {
         let addr = event.param(8).and_then(SockAddr::parse);
         match (tuple, addr) {
             (Some(SockTuple::Ip(source, destination)), _) => {
-                fd.socket = Socket::Pair(source.unmapped(), destination.unmapped());
+                let (source, destination) = address::unmapped(source, destination);
+                fd.socket = Socket::Pair(source, destination);
                 fd.connected = fd.protocol == Protocol::Tcp;
                 fd.role = Role::Client;
                 if self.listens(slot, source.port) {
-                    fd.socket = Socket::Pair(destination.unmapped(), source.unmapped());
+                    fd.socket = Socket::Pair(destination, source);
                     fd.role = Role::Server;
                 }
                 fd.rename();

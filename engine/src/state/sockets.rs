@@ -4,7 +4,7 @@ use super::fds::{Fd, FdKind, Protocol, Role, Socket};
 use super::text::Text;
 use super::threads::Slot;
 use super::{Seen, State};
-use crate::address::{Endpoint, SockAddr, SockTuple};
+use crate::address::{self, Endpoint, SockAddr, SockTuple};
 use crate::event::Event;
 use crate::generated::events::EventKind;
 
@@ -67,11 +67,13 @@ impl State {
                 let Some(fd) = self.fd_mut(slot, number).filter(|fd| fd.is_ip()) else {
                     return;
                 };
+                let mut name = Vec::new();
+                end.write(&mut name);
                 let end = end.unmapped();
                 fd.kind = ip_kind(end, true);
                 fd.socket = Socket::Server(end);
                 fd.role = Role::Server;
-                fd.rename();
+                fd.name = Text::from(&name[..]);
             }
             Some(SockAddr::Unix(path)) => {
                 if let Some(fd) = self.fd_mut(slot, number).filter(|fd| fd.kind == FdKind::Unix) {
@@ -103,7 +105,7 @@ impl State {
                     fd.connected = true;
                     fd.role = if fd.role == Role::None { Role::Client } else { fd.role };
                     let mut name = Vec::new();
-                    crate::address::write_unix(source, destination, path, &mut name);
+                    address::write_unix(source, destination, path, &mut name);
                     fd.name = Text::from(&name[..]);
                     seen.name_changed = true;
                 }
@@ -123,7 +125,7 @@ impl State {
             }
             _ => return,
         };
-        let (source, destination) = (source.unmapped(), destination.unmapped());
+        let (source, destination) = address::unmapped(source, destination);
         let Some(fd) = self.fd_mut(slot, number).filter(|fd| fd.is_ip()) else {
             return;
         };
@@ -154,7 +156,7 @@ impl State {
         };
         match event.param(1).and_then(SockTuple::parse) {
             Some(SockTuple::Ip(source, destination)) => {
-                let (source, destination) = (source.unmapped(), destination.unmapped());
+                let (source, destination) = address::unmapped(source, destination);
                 fd.kind = ip_kind(destination, false);
                 fd.protocol = Protocol::Tcp;
                 fd.socket = Socket::Pair(source, destination);
@@ -168,7 +170,7 @@ impl State {
                 fd.kind = FdKind::Unix;
                 fd.socket = Socket::Unix { source, destination };
                 let mut name = Vec::new();
-                crate::address::write_unix(source, destination, path, &mut name);
+                address::write_unix(source, destination, path, &mut name);
                 fd.name = Text::from(&name[..]);
             }
             _ => return,
@@ -193,7 +195,7 @@ impl State {
             .and_then(SockTuple::parse);
         let Some(fd) = self.threads.fd(slot, number) else {
             if let (Some(SockTuple::Ip(source, destination)), false) = (tuple, receives) {
-                let (source, destination) = (source.unmapped(), destination.unmapped());
+                let (source, destination) = address::unmapped(source, destination);
                 let fd = Fd {
                     kind: ip_kind(destination, false),
                     protocol: Protocol::Udp,
@@ -220,17 +222,20 @@ impl State {
         }
         match tuple {
             Some(SockTuple::Ip(source, destination)) if fd.is_ip() => {
-                self.addressed(slot, number, source.unmapped(), destination.unmapped(), receives, seen);
+                let (source, destination) = address::unmapped(source, destination);
+                self.addressed(slot, number, source, destination, receives, seen);
             }
             Some(SockTuple::Unix {
                 source,
                 destination,
                 path,
-            }) if fd.kind == FdKind::Unix && fd.name.is_empty() => {
-                if let Some(fd) = self.fd_mut(slot, number) {
+            }) if fd.kind == FdKind::Unix => {
+                let mut name = Vec::new();
+                address::write_unix(source, destination, path, &mut name);
+                if *fd.name != *name
+                    && let Some(fd) = self.fd_mut(slot, number)
+                {
                     fd.socket = Socket::Unix { source, destination };
-                    let mut name = Vec::new();
-                    crate::address::write_unix(source, destination, path, &mut name);
                     fd.name = Text::from(&name[..]);
                     seen.name_changed = true;
                 }
@@ -259,17 +264,13 @@ impl State {
                 return;
             }
         }
-        let (local, peer) = if receives {
-            (&mut destination, source.ip)
-        } else {
-            (&mut source, destination.ip)
-        };
-        if local.is_unspecified() {
-            local.ip = self.interfaces.towards(peer).unwrap_or(local.ip);
+        if source.is_unspecified() {
+            source.ip = self.interfaces.towards(destination.ip).unwrap_or(source.ip);
+        } else if destination.is_unspecified() {
+            destination.ip = self.interfaces.towards(source.ip).unwrap_or(destination.ip);
         }
         let role = match fd.role {
             Role::None if !self.listens(slot, destination.port) => Role::Client,
-            Role::None if !self.uses_port(slot, number, source.port) => Role::Server,
             Role::None if receives => Role::Server,
             Role::None => Role::Client,
             known => known,
@@ -287,15 +288,5 @@ impl State {
         let before = fd.name.clone();
         fd.rename();
         seen.name_changed = before != fd.name;
-    }
-
-    /// Whether another connection of the process has this source port.
-    fn uses_port(&self, slot: Slot, number: i64, port: u16) -> bool {
-        let Some(owner) = self.threads.fd_owner(slot) else {
-            return false;
-        };
-        self.threads[owner]
-            .fds
-            .any(|other, fd| other != number && matches!(fd.socket, Socket::Pair(source, _) if source.port == port))
     }
 }

@@ -236,8 +236,7 @@ impl Threads {
     pub fn ancestors(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
         let mut at = Some(slot);
         std::iter::from_fn(move || {
-            let parent = self.parent(at?)?;
-            at = Some(self.main(parent).unwrap_or(parent));
+            at = self.main(self.parent(at?)?);
             at
         })
         .take(MAX_ANCESTORS)
