@@ -107,6 +107,7 @@ class Probe:
         self._links: list[int] = []
         self._switches = _Switches()
         self._cpus = 0
+        self._final = dict.fromkeys(COUNTERS, 0)
 
     @classmethod
     def load(
@@ -165,16 +166,21 @@ class Probe:
         return {name: counters[name] for name in LOSSES}
 
     def counters(self) -> dict[str, int]:
-        """All counters, summed over the CPUs (lib/maps.h says what each means)."""
+        """All counters, summed over the CPUs (lib/maps.h says what each means); after `close` what they were then."""
+        if not self._object:
+            return self._final
         values = (_Counters * self._cpus)()
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
         return {name: sum(getattr(value, name) for value in values) for name in COUNTERS}
 
     def close(self) -> None:
         """Detach and unload; what is in the rings stays readable through a RingReader that has mapped them."""
+        attached = bool(self._links)
         for link in self._links:
             libbpf.library().bpf_link__destroy(link)
         self._links = []
+        if attached:
+            self._final = self.counters()
         for fd in self.ring_fds:
             os.close(fd)
         self.ring_fds = []

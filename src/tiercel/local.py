@@ -128,8 +128,8 @@ class Local:
         self._out.close()
         sink.join(deadline)
         self._server.close()
-        self._source.close()
         numbers = self.numbers()
+        self._source.close()
         missing = numbers.produced - numbers.stored - numbers.lost_total
         if missing:
             numbers.lost["sink", "stopped"] = missing
