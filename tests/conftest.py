@@ -1,6 +1,7 @@
 """Fixtures of all tests; as root with BTF nothing may be skipped that needs the kernel or services."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,23 @@ def pytest_runtest_makereport(item: pytest.Item):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"skipped although this machine is root with BTF (marker {marked[0]}): {reason}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew from what is found")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the file of this name in tests/golden/; with --update-golden it is written."""
+
+    def compare(name: str, found: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(found, encoding="utf-8")
+        expected = path.read_text(encoding="utf-8")
+        for number, (ours, theirs) in enumerate(zip(found.splitlines(), expected.splitlines(), strict=False), 1):
+            assert ours == theirs, f"{name}, line {number}"
+        assert found.count("\n") == expected.count("\n"), name
+
+    return compare

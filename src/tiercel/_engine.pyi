@@ -42,6 +42,9 @@ class Batch:
     def to_dicts(self) -> list[dict[str, Any]]:
         """`name`, `time`, `tid`, `cpu` and `params` of each event: for tests and tools, never the hot path."""
 
+    def encoded(self) -> list[tuple[int, int, int, int, list[bytes]]]:
+        """`(code, time, tid, cpu, parameters)` of each event as captures hold them; for tools, as `to_dicts`."""
+
 def amplify(batch: Batch, round: int, span: int) -> Batch:  # noqa: A002
     """The same acts by other processes, on other files and connections, `round` times `span` ns later.
 

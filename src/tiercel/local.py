@@ -160,4 +160,4 @@ class Rate:
 
 def bundled_capture() -> Path:
     """The recording that comes with tiercel, for machines without a usable kernel."""
-    return Path(__file__).parent / "bundled.scap.gz"
+    return Path(__file__).parent / "testing" / "demo.scap.gz"

@@ -3,7 +3,7 @@
 use pyo3::{
     exceptions::{PyIndexError, PyMemoryError, PyValueError},
     prelude::*,
-    types::{PyDict, PyList},
+    types::{PyBytes, PyDict, PyList},
 };
 
 use super::params::{param_from_python, param_to_python};
@@ -116,6 +116,16 @@ impl PyBatch {
         let list = PyList::empty(py);
         for event in self.batch.iter() {
             list.append(event_to_dict(py, &event)?)?;
+        }
+        Ok(list)
+    }
+
+    fn encoded<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for event in self.batch.iter() {
+            let params = (0..event.param_count()).map(|index| PyBytes::new(py, event.param(index).unwrap_or_default()));
+            let params = PyList::new(py, params.collect::<Vec<_>>())?;
+            list.append((event.kind().info().code, event.ts(), event.tid(), event.cpu(), params))?;
         }
         Ok(list)
     }
