@@ -192,7 +192,7 @@ def test_bad_files(text: str, line: str) -> None:
     assert "\n" not in found[0]
     with pytest.raises(RuleError) as caught:
         loaded(text).check()
-    assert (caught.value.file, caught.value.line) == ("1.yaml", int(line.split(":")[0]))
+    assert (caught.value.file, caught.value.line) == ("1.yaml", int(line.split(":", maxsplit=1)[0]))
 
 
 def test_all_errors_are_collected() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiercel.rules.plan import condition_plan
 
 from tiercel import store
 from tiercel._engine import Batch, Host, RuleSet, encode_raw
@@ -16,6 +15,7 @@ from tiercel.joints.base import Message
 from tiercel.processors.worker import Worker
 from tiercel.rules import columns, sql
 from tiercel.rules.parse import ConditionError, parse
+from tiercel.rules.plan import condition_plan
 from tiercel.schemas import avro, tables
 from tiercel.sinks.clickhouse import ClickHouseSink
 from tiercel.testing.chdb_http import ChdbServer
