@@ -168,7 +168,12 @@ class Host:
         """Alerts (Avro bodies) for events of a capture, numbered from 1 over all batches."""
 
     def lines(
-        self, batch: Batch, format: Format, condition: RuleSet | None = None, *, hostname: str = ""  # noqa: A002
+        self,
+        batch: Batch,
+        format: Format,
+        condition: RuleSet | None = None,
+        *,
+        hostname: str = "",  # noqa: A002
     ) -> list[str | None]:
         """The line of each kernel event; None where the condition does not hold or the format leaves it out."""
 
