@@ -57,7 +57,8 @@ pub trait Facts {
     /// The value of a field on this event. Borrows from the state where it can.
     fn field(&self, field: crate::generated::fields::Field, arg: &FieldArg) -> Value<'_>;
 
-    /// While this number is the same, every field of scope process and user is, too. `None`: no process.
+    /// While this number is the same, every field of scope process and user is, too; no two hosts that share a rule set
+    /// have the same. `None`: no process.
     fn process_version(&self) -> Option<u64>;
 
     /// Likewise for the fields of scope fd.

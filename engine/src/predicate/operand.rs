@@ -291,6 +291,10 @@ fn base64_decoded(text: &[u8]) -> Option<Vec<u8>> {
             bits = bits << 6 | u32::from(six);
         }
         bits <<= 6 * (4 - group.len());
+        // Bits beyond the last whole byte must be zero: other text only looks like base64.
+        if bits.trailing_zeros() < 8 * (4 - group.len() as u32) {
+            return None;
+        }
         out.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
     }
     Some(out)
@@ -348,7 +352,7 @@ mod tests {
         assert_eq!(base64_decoded(b"aGVsbG8="), Some(b"hello".to_vec()));
         assert_eq!(base64_decoded(b"aGVsbG8"), Some(b"hello".to_vec()));
         assert_eq!(base64_decoded(b""), Some(vec![]));
-        for bad in [&b"a"[..], b"aGVsbG8==", b"a b=", b"===="] {
+        for bad in [&b"a"[..], b"aGVsbG8==", b"a b=", b"====", b"cat", b"h1"] {
             assert_eq!(base64_decoded(bad), None);
         }
     }

@@ -92,6 +92,7 @@ impl State {
     pub fn new(limits: Limits) -> State {
         State {
             limits,
+            threads: Threads::of_another_host(),
             ..State::default()
         }
     }

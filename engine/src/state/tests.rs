@@ -423,3 +423,12 @@ fn junk_of_every_kind_does_no_harm() {
     }
     assert!(state.threads.len() <= 64);
 }
+
+#[test]
+fn no_two_hosts_have_the_same_version() {
+    let [mut one, mut other] = [Limits::default(), Limits::default()].map(State::new);
+    let versions: std::collections::HashSet<u64> = (0..1000)
+        .flat_map(|_| [one.threads.fresh_version(), other.threads.fresh_version()])
+        .collect();
+    assert_eq!(versions.len(), 2000);
+}

@@ -1,6 +1,9 @@
 //! The thread table: who exists, who is whose parent, and since when each of them is as it is.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use super::fds::{Fd, Fds};
 use super::hash::IntMap;
@@ -184,7 +187,22 @@ impl std::ops::IndexMut<Slot> for Threads {
     }
 }
 
+/// Versions that each host has for itself: far more than it will ever make.
+const VERSIONS_OF_A_HOST: u64 = 1 << 40;
+static NEXT_HOST: AtomicU64 = AtomicU64::new(0);
+
 impl Threads {
+    /// Hosts share rule sets, and these keep results by version: no two hosts may have the same. Versions are keys in
+    /// memory only and never told, so what is derived stays the same on every run.
+    pub fn of_another_host() -> Threads {
+        Threads {
+            next_version: NEXT_HOST
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_mul(VERSIONS_OF_A_HOST),
+            ..Threads::default()
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.index.len()
     }
