@@ -89,6 +89,7 @@ impl Batch {
 
     /// Append an event whose parameters are already back to back in `data` with these lengths.
     /// The caller has checked that the lengths add up to at most `data.len()`.
+    #[inline]
     pub fn push_packed(
         &mut self,
         ts: u64,
@@ -101,10 +102,10 @@ impl Batch {
         let first_param = self.ends.len() as u32;
         let start = self.data.len() as u32;
         let mut end = start;
-        for length in lengths {
+        self.ends.extend(lengths.map(|length| {
             end += length as u32;
-            self.ends.push(end);
-        }
+            end
+        }));
         debug_assert!((end - start) as usize <= data.len());
         self.data.extend_from_slice(&data[..(end - start) as usize]);
         let params = (self.ends.len() as u32 - first_param) as u16;

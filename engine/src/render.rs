@@ -322,8 +322,24 @@ fn printable(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes.iter().map(|b| if (0x20..0x7f).contains(b) { *b } else { b'.' }));
 }
 
+/// Most texts of a batch are numbers: several times as fast as `write!`.
 fn number(value: i64, out: &mut Vec<u8>) {
-    let _ = write!(out, "{value}");
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 fn integer(value: i64, width: usize, format: PrintFormat, out: &mut Vec<u8>) {
@@ -332,7 +348,7 @@ fn integer(value: i64, width: usize, format: PrintFormat, out: &mut Vec<u8>) {
         PrintFormat::Hex => write!(out, "{:X}", value as u64 & mask),
         PrintFormat::Oct => return octal(value as u64 & mask, out),
         PrintFormat::PaddedDec => write!(out, "{value:09}"),
-        PrintFormat::Na | PrintFormat::Dec | PrintFormat::Id | PrintFormat::Dir => write!(out, "{value}"),
+        PrintFormat::Na | PrintFormat::Dec | PrintFormat::Id | PrintFormat::Dir => return number(value, out),
     };
 }
 

@@ -10,6 +10,15 @@ fn rendered(kind: EventKind, params: &[&[u8]]) -> String {
 }
 
 #[test]
+fn numbers_are_those_of_the_standard_library() {
+    for value in [0, 9, -10, 1_234_567, i64::MAX, i64::MIN] {
+        let mut out = Vec::new();
+        number(value, &mut out);
+        assert_eq!(out, value.to_string().as_bytes());
+    }
+}
+
+#[test]
 fn flags_and_errors_have_names() {
     let text = rendered(
         EventKind::Openat,

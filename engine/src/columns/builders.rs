@@ -3,12 +3,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, DictionaryArray, Int32Array, RecordBatch, TimestampNanosecondArray,
+    Array, ArrayRef, BinaryArray, DictionaryArray, Int32Array, MapArray, RecordBatch, StructArray,
+    TimestampNanosecondArray,
     builder::{BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder},
     types::Int32Type,
 };
+use arrow_buffer::OffsetBuffer;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use hashbrown::HashMap;
 
 /// A dictionary column. A key once interned can be pushed again and again.
@@ -30,20 +32,18 @@ impl Dictionary {
         key
     }
 
+    #[inline]
     pub fn push_key(&mut self, key: i32) {
         self.keys.append_value(key);
+    }
+
+    pub fn push_key_option(&mut self, key: Option<i32>) {
+        self.keys.append_option(key);
     }
 
     pub fn push(&mut self, value: &[u8]) {
         let key = self.intern(value);
         self.push_key(key);
-    }
-
-    pub fn push_option(&mut self, value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.push(value),
-            None => self.keys.append_null(),
-        }
     }
 
     pub fn len(&self) -> usize {
@@ -71,6 +71,81 @@ impl Dictionary {
 pub fn text(bytes: BinaryArray) -> Result<ArrayRef, ArrowError> {
     let (offsets, values, nulls) = bytes.into_parts();
     Ok(Arc::new(arrow_array::StringArray::try_new(offsets, values, nulls)?))
+}
+
+/// Maps of bytes to bytes, each value written where it stays.
+pub struct Maps {
+    keys: Texts,
+    values: Texts,
+    rows: Vec<i32>,
+}
+
+/// Texts one after the other; the first end is 0.
+struct Texts {
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl Default for Texts {
+    fn default() -> Texts {
+        Texts {
+            ends: vec![0],
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Texts {
+    fn end(&mut self) {
+        // More is an error when it is finished.
+        self.ends.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        if i32::try_from(self.bytes.len()).is_err() {
+            return Err(ArrowError::OffsetOverflowError(self.bytes.len()));
+        }
+        let ends = OffsetBuffer::new(self.ends.into());
+        Ok(Arc::new(BinaryArray::try_new(ends, self.bytes.into(), None)?))
+    }
+}
+
+impl Default for Maps {
+    fn default() -> Maps {
+        Maps {
+            keys: Texts::default(),
+            values: Texts::default(),
+            rows: vec![0],
+        }
+    }
+}
+
+impl Maps {
+    /// An entry of the row; `write` appends its value, or returns false and has appended nothing.
+    #[inline]
+    pub fn entry(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        if write(&mut self.values.bytes) {
+            self.keys.bytes.extend_from_slice(key);
+            self.keys.end();
+            self.values.end();
+        }
+    }
+
+    pub fn end_row(&mut self) {
+        self.rows.push(self.keys.ends.len() as i32 - 1);
+    }
+
+    pub fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let (keys, values) = (self.keys.finish()?, self.values.finish()?);
+        let fields = Fields::from(vec![
+            Field::new("key", DataType::Binary, false),
+            Field::new("value", DataType::Binary, true),
+        ]);
+        let entries = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+        let field = Arc::new(Field::new("entries", DataType::Struct(fields), false));
+        let rows = OffsetBuffer::new(self.rows.into());
+        Ok(Arc::new(MapArray::try_new(field, rows, entries, None, false)?))
+    }
 }
 
 /// IPv6 addresses, IPv4 mapped into them.

@@ -3,12 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, UInt8Builder,
-    UInt16Builder, UInt32Builder, UInt64Builder,
+    BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder, UInt8Builder, UInt16Builder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow_schema::ArrowError;
 
-use super::builders::{Addresses, Dictionary, Table, Times, repeat};
+use super::builders::{Addresses, Dictionary, Maps, Table, Times, repeat};
 use crate::{
     avro::enriched::EventBatch,
     event::Event,
@@ -24,6 +24,7 @@ const O_CREAT: u64 = 4;
 const O_TMPFILE: u64 = 8192;
 const O_F_CREATED: u64 = 16384;
 
+#[derive(Default)]
 pub struct Events {
     host_id: Dictionary,
     host: Dictionary,
@@ -38,7 +39,7 @@ pub struct Events {
     process: UInt64Builder,
     proc_name: Dictionary,
     proc_exepath: Dictionary,
-    proc_cmdline: BinaryBuilder,
+    proc_cmdline: Dictionary,
     proc_pid: Int64Builder,
     proc_pname: Dictionary,
     user_uid: UInt32Builder,
@@ -47,8 +48,8 @@ pub struct Events {
     fd_num: Int64Builder,
     fd_typechar: Dictionary,
     fd_type: Dictionary,
-    fd_name: BinaryBuilder,
-    fd_nameraw: BinaryBuilder,
+    fd_name: Dictionary,
+    fd_nameraw: Dictionary,
     fd_l4proto: Dictionary,
     /// Client, server, local, remote.
     ips: [Addresses; 4],
@@ -60,64 +61,13 @@ pub struct Events {
     fd_ino: UInt64Builder,
     res: Int64Builder,
     open: UInt8Builder,
-    args: MapBuilder<BinaryBuilder, BinaryBuilder>,
+    args: Maps,
     rules: ListBuilder<BinaryBuilder>,
     raw_partition: Int32Builder,
     raw_offset: Int64Builder,
     row: UInt32Builder,
-    text: Vec<u8>,
-}
-
-impl Default for Events {
-    fn default() -> Events {
-        let names = MapFieldNames {
-            entry: "entries".into(),
-            key: "key".into(),
-            value: "value".into(),
-        };
-        Events {
-            host_id: Dictionary::default(),
-            host: Dictionary::default(),
-            boot_id: Dictionary::default(),
-            run: UInt64Builder::new(),
-            seq: UInt64Builder::new(),
-            ts: Times::default(),
-            kind: Dictionary::default(),
-            category: Dictionary::default(),
-            cpu: UInt16Builder::new(),
-            tid: Int64Builder::new(),
-            process: UInt64Builder::new(),
-            proc_name: Dictionary::default(),
-            proc_exepath: Dictionary::default(),
-            proc_cmdline: BinaryBuilder::new(),
-            proc_pid: Int64Builder::new(),
-            proc_pname: Dictionary::default(),
-            user_uid: UInt32Builder::new(),
-            user_name: Dictionary::default(),
-            container_id: Dictionary::default(),
-            fd_num: Int64Builder::new(),
-            fd_typechar: Dictionary::default(),
-            fd_type: Dictionary::default(),
-            fd_name: BinaryBuilder::new(),
-            fd_nameraw: BinaryBuilder::new(),
-            fd_l4proto: Dictionary::default(),
-            ips: Default::default(),
-            ports: Default::default(),
-            fd_is_server: BooleanBuilder::new(),
-            fd_connected: BooleanBuilder::new(),
-            fd_name_changed: BooleanBuilder::new(),
-            fd_dev: UInt32Builder::new(),
-            fd_ino: UInt64Builder::new(),
-            res: Int64Builder::new(),
-            open: UInt8Builder::new(),
-            args: MapBuilder::new(Some(names), BinaryBuilder::new(), BinaryBuilder::new()),
-            rules: ListBuilder::new(BinaryBuilder::new()),
-            raw_partition: Int32Builder::new(),
-            raw_offset: Int64Builder::new(),
-            row: UInt32Builder::new(),
-            text: Vec::new(),
-        }
-    }
+    /// Of each row of the event table: keys of its type and category, where these are always the same.
+    kind_keys: Vec<(Option<i32>, Option<i32>)>,
 }
 
 /// What all events of a process have in common, as dictionary keys: made once a batch.
@@ -127,7 +77,16 @@ struct ProcessKeys {
     user: i32,
     container: i32,
     parent: Option<i32>,
-    cmdline: Vec<u8>,
+    cmdline: i32,
+}
+
+/// The same of a file.
+struct FileKeys {
+    typechar: i32,
+    kind: i32,
+    name: i32,
+    raw: i32,
+    l4proto: i32,
 }
 
 impl Events {
@@ -142,6 +101,7 @@ impl Events {
             .iter()
             .map(|process| self.keys(process))
             .collect();
+        let files: Vec<FileKeys> = batch.enriched.files.iter().map(|file| self.file_keys(file)).collect();
         for (row, (facts, event)) in batch.enriched.events.iter().zip(batch.batch.iter()).enumerate() {
             self.run.append_value(header.run);
             self.seq
@@ -150,11 +110,10 @@ impl Events {
             self.cpu.append_value(event.cpu());
             self.tid.append_value(event.tid());
             let file = facts.file.map(|file| &batch.enriched.files[file as usize]);
-            self.kind.push(type_name(&event).as_bytes());
-            self.category.push(category(&event, file).as_bytes());
+            self.add_kind(&event, file);
             let process = facts.process.map(|index| index as usize);
             self.add_process(process.map(|index| (&batch.enriched.processes[index], &keys[index])));
-            self.add_file(facts, file);
+            self.add_file(facts, file.zip(facts.file.map(|file| &files[file as usize])));
             self.res.append_option(event.result());
             self.open.append_value(open_bits(&event));
             self.add_args(&event, facts, file);
@@ -183,8 +142,43 @@ impl Events {
                 .ancestors
                 .first()
                 .map(|parent| self.proc_pname.intern(&parent.name)),
-            cmdline,
+            cmdline: self.proc_cmdline.intern(&cmdline),
         }
+    }
+
+    fn file_keys(&mut self, file: &File) -> FileKeys {
+        let l4proto = if file.l4proto.is_empty() {
+            b"<NA>"
+        } else {
+            &file.l4proto[..]
+        };
+        FileKeys {
+            typechar: self.fd_typechar.intern(&[file.typechar]),
+            kind: self.fd_type.intern(fd_type(file).as_bytes()),
+            name: self.fd_name.intern(&file.name),
+            raw: self.fd_nameraw.intern(&file.raw),
+            l4proto: self.fd_l4proto.intern(l4proto),
+        }
+    }
+
+    fn add_kind(&mut self, event: &Event, file: Option<&File>) {
+        let row = event.kind() as usize;
+        if self.kind_keys.len() <= row {
+            self.kind_keys.resize(row + 1, (None, None));
+        }
+        let known = &mut self.kind_keys[row];
+        let kind = known.0.unwrap_or_else(|| self.kind.intern(type_name(event).as_bytes()));
+        let category = known
+            .1
+            .unwrap_or_else(|| self.category.intern(category(event, file).as_bytes()));
+        if event.kind() != EventKind::Syscall {
+            known.0 = Some(kind);
+        }
+        if !depends_on_file(event.kind().info().category) {
+            known.1 = Some(category);
+        }
+        self.kind.push_key(kind);
+        self.category.push_key(category);
     }
 
     fn add_process(&mut self, process: Option<(&Process, &ProcessKeys)>) {
@@ -195,12 +189,12 @@ impl Events {
                 &mut self.proc_exepath,
                 &mut self.user_name,
                 &mut self.container_id,
+                &mut self.proc_cmdline,
             ] {
                 column.push(b"");
             }
-            self.proc_cmdline.append_value(b"");
             self.proc_pid.append_value(0);
-            self.proc_pname.push_option(None);
+            self.proc_pname.push_key_option(None);
             self.user_uid.append_value(0);
             return;
         };
@@ -209,29 +203,20 @@ impl Events {
         self.proc_exepath.push_key(keys.exepath);
         self.user_name.push_key(keys.user);
         self.container_id.push_key(keys.container);
-        self.proc_cmdline.append_value(&keys.cmdline);
+        self.proc_cmdline.push_key(keys.cmdline);
         self.proc_pid.append_value(process.pid);
-        match keys.parent {
-            Some(key) => self.proc_pname.push_key(key),
-            None => self.proc_pname.push_option(None),
-        }
+        self.proc_pname.push_key_option(keys.parent);
         self.user_uid.append_value(process.uid);
     }
 
-    fn add_file(&mut self, facts: &EventFacts, file: Option<&File>) {
+    fn add_file(&mut self, facts: &EventFacts, file: Option<(&File, &FileKeys)>) {
         self.fd_num.append_option(facts.fd);
-        self.fd_typechar
-            .push_option(file.map(|file| std::slice::from_ref(&file.typechar)));
-        self.fd_type.push_option(file.map(|file| fd_type(file).as_bytes()));
-        self.fd_name.append_option(file.map(|file| &file.name));
-        self.fd_nameraw.append_option(file.map(|file| &file.raw));
-        self.fd_l4proto.push_option(file.map(|file| {
-            if file.l4proto.is_empty() {
-                b"<NA>"
-            } else {
-                &file.l4proto[..]
-            }
-        }));
+        let (file, keys) = file.unzip();
+        self.fd_typechar.push_key_option(keys.map(|keys| keys.typechar));
+        self.fd_type.push_key_option(keys.map(|keys| keys.kind));
+        self.fd_name.push_key_option(keys.map(|keys| keys.name));
+        self.fd_nameraw.push_key_option(keys.map(|keys| keys.raw));
+        self.fd_l4proto.push_key_option(keys.map(|keys| keys.l4proto));
         let ends: [Option<(IpAddr, u16)>; 4] =
             file.map_or([None; 4], |file| [file.client, file.server, file.local, file.remote]);
         for (end, (ips, ports)) in ends.into_iter().zip(self.ips.iter_mut().zip(&mut self.ports)) {
@@ -248,14 +233,10 @@ impl Events {
     fn add_args(&mut self, event: &Event, facts: &EventFacts, file: Option<&File>) {
         let names = render::Recorded { facts, file };
         for (index, info) in event.kind().info().params.iter().enumerate().take(event.param_count()) {
-            self.text.clear();
-            if render::arg(event, index, &names, &mut self.text) {
-                self.args.keys().append_value(info.name);
-                self.args.values().append_value(&self.text);
-            }
+            self.args
+                .entry(info.name.as_bytes(), |out| render::arg(event, index, &names, out));
         }
-        // Keys and values were appended in pairs: this cannot fail.
-        let _ = self.args.append(true);
+        self.args.end_row();
     }
 
     pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
@@ -274,7 +255,7 @@ impl Events {
         table.add("process", Arc::new(self.process.finish()));
         table.add("proc_name", self.proc_name.finish()?);
         table.add("proc_exepath", self.proc_exepath.finish()?);
-        table.add("proc_cmdline", Arc::new(self.proc_cmdline.finish()));
+        table.add("proc_cmdline", self.proc_cmdline.finish()?);
         table.add("proc_pid", Arc::new(self.proc_pid.finish()));
         table.add("proc_pname", self.proc_pname.finish()?);
         table.add("user_uid", Arc::new(self.user_uid.finish()));
@@ -283,8 +264,8 @@ impl Events {
         table.add("fd_num", Arc::new(self.fd_num.finish()));
         table.add("fd_typechar", self.fd_typechar.finish()?);
         table.add("fd_type", self.fd_type.finish()?);
-        table.add("fd_name", Arc::new(self.fd_name.finish()));
-        table.add("fd_nameraw", Arc::new(self.fd_nameraw.finish()));
+        table.add("fd_name", self.fd_name.finish()?);
+        table.add("fd_nameraw", self.fd_nameraw.finish()?);
         table.add("fd_l4proto", self.fd_l4proto.finish()?);
         for (side, (mut ips, mut ports)) in ["c", "s", "l", "r"]
             .into_iter()
@@ -300,7 +281,7 @@ impl Events {
         table.add("fd_ino", Arc::new(self.fd_ino.finish()));
         table.add("res", Arc::new(self.res.finish()));
         table.add("open", Arc::new(self.open.finish()));
-        table.add("args", Arc::new(self.args.finish()));
+        table.add("args", self.args.finish()?);
         table.add("rules", Arc::new(self.rules.finish()));
         table.add("raw_partition", Arc::new(self.raw_partition.finish()));
         table.add("raw_offset", Arc::new(self.raw_offset.finish()));
@@ -320,6 +301,10 @@ fn type_name(event: &Event) -> &'static str {
             .unwrap_or("syscall"),
         kind => kind.info().name,
     }
+}
+
+fn depends_on_file(category: Category) -> bool {
+    matches!(category, Category::IoRead | Category::IoWrite | Category::IoOther)
 }
 
 /// `evt.category`; of reads, writes and the like by what they are done to.

@@ -1,6 +1,7 @@
 //! EventBatch and Alert bodies as Arrow IPC streams: rows for the tables of schemas/clickhouse/, by their column names.
 //!
-//! Text that need not be UTF-8 is Binary; what is LowCardinality there is a dictionary here.
+//! Text that need not be UTF-8 is Binary; what many rows share is a dictionary: words that are LowCardinality
+//! there, but also command lines and names of files, each sent once.
 
 mod alerts;
 mod builders;

@@ -1,7 +1,7 @@
 //! Events of old captures become current ones, after schemas/conversions.toml: an enter event waits for its exit, an exit takes
 //! from it what it lacks, a superseded event gets its successor's code and parameters.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::record::{Known, Record, known};
 use crate::{
@@ -35,6 +35,14 @@ impl Converter {
         self.entered.clear();
     }
 
+    /// The thread's call is over.
+    #[inline]
+    pub fn forget(&mut self, tid: i64) {
+        if !self.entered.is_empty() {
+            self.entered.remove(&tid);
+        }
+    }
+
     pub fn convert(&mut self, record: &mut Record) -> Converted {
         for _ in 0..MOST_ROUNDS {
             let Some(known) = known(record.code) else {
@@ -46,7 +54,7 @@ impl Converter {
             if let Known::Current(kind) = known
                 && record.ends.len() == kind.info().params.len()
             {
-                self.entered.remove(&record.tid);
+                self.forget(record.tid);
                 return Converted::Event(kind);
             }
             match (conversion(record.code, record.ends.len()), known) {

@@ -5,7 +5,7 @@ use super::{
     blocks::{Block, Buffer, Whole},
     convert::{Converted, Converter},
     lists,
-    record::{Cursor, Record},
+    record::{Cursor, Raw, Record},
 };
 use crate::event::Batch;
 
@@ -162,12 +162,18 @@ impl CaptureReader {
     fn event(&mut self, whole: &Whole, counted: bool, flagged: bool, batch: &mut Batch) -> Result<()> {
         let at = whole.at;
         let record = &mut self.record;
-        let known = record.read(self.buffer.body(whole), counted, flagged);
-        if !known.map_err(|reason| Error::Event { at, reason })? {
+        let raw = Raw::read(self.buffer.body(whole), counted, flagged);
+        let Some(raw) = raw.map_err(|reason| Error::Event { at, reason })? else {
             self.skipped += 1;
             return Ok(());
+        };
+        if let Some(kind) = raw.ready() {
+            self.converter.forget(raw.tid);
+            raw.push(kind, batch);
+            return Ok(());
         }
-        let (code, params) = (record.code, record.ends.len());
+        let (code, params) = (raw.code, raw.count());
+        record.take(&raw);
         match self.converter.convert(record) {
             Converted::Event(kind) => {
                 let lengths = record.lengths(record.ends.len());

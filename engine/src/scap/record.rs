@@ -1,15 +1,20 @@
 //! An event block: its header, and where each parameter lies.
 
+use std::sync::LazyLock;
+
 use crate::{
-    generated::conversions::LAYOUTS,
-    generated::events::EventKind,
+    event::Batch,
+    generated::{
+        conversions::{LAYOUTS, UNUSED},
+        events::{EventKind, KINDS},
+    },
     table::{LARGE_PAYLOAD, Layout},
 };
 
 pub const NOTIFICATION: u16 = 280;
 pub const INFRA: u16 = 286;
 
-/// An event as a capture has it, of any age.
+/// An event of any age on its way through conversions.
 #[derive(Default)]
 pub struct Record {
     pub ts: u64,
@@ -28,30 +33,51 @@ pub enum Known {
     Old(&'static Layout),
 }
 
-pub fn known(code: u16) -> Option<Known> {
-    if let Some(kind) = EventKind::from_code(code) {
-        return Some(Known::Current(kind));
-    }
-    LAYOUTS
-        .binary_search_by_key(&code, |layout| layout.code)
-        .ok()
-        .map(|row| Known::Old(&LAYOUTS[row]))
+/// All that the tables say of one code.
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub known: Known,
+    pub params: usize,
+    /// Parameter lengths have four bytes.
+    large: bool,
+    /// With all its parameters it is delivered as it is.
+    ready: bool,
 }
 
-impl Known {
-    pub fn param_count(self) -> usize {
-        match self {
-            Known::Current(kind) => kind.info().params.len(),
-            Known::Old(layout) => layout.params.len(),
-        }
-    }
+/// By code: looked up for each event.
+static ROWS: LazyLock<Vec<Option<Row>>> = LazyLock::new(|| {
+    let most = LAYOUTS
+        .iter()
+        .map(|layout| layout.code)
+        .chain(KINDS.map(EventKind::code));
+    (0..=most.max().unwrap_or(0)).map(row_of).collect()
+});
 
-    fn large(self) -> bool {
-        match self {
-            Known::Current(kind) => kind.info().flags & LARGE_PAYLOAD != 0,
-            Known::Old(layout) => layout.large,
-        }
+fn row_of(code: u16) -> Option<Row> {
+    if let Some(kind) = EventKind::from_code(code) {
+        let info = kind.info();
+        return Some(Row {
+            known: Known::Current(kind),
+            params: info.params.len(),
+            large: info.flags & LARGE_PAYLOAD != 0,
+            ready: UNUSED.binary_search(&code).is_err(),
+        });
     }
+    let layout = LAYOUTS.iter().find(|layout| layout.code == code)?;
+    Some(Row {
+        known: Known::Old(layout),
+        params: layout.params.len(),
+        large: layout.large,
+        ready: false,
+    })
+}
+
+fn row(code: u16) -> Option<&'static Row> {
+    ROWS.get(usize::from(code))?.as_ref()
+}
+
+pub fn known(code: u16) -> Option<Known> {
+    row(code).map(|row| row.known)
 }
 
 /// Takes fixed-width numbers off the front of a slice.
@@ -60,6 +86,7 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -91,60 +118,131 @@ impl<'a> Cursor<'a> {
     }
 }
 
-impl Record {
-    /// Read the body of an event block. `Ok(false)`: an event that no table knows.
-    pub fn read(&mut self, body: &[u8], counted: bool, flagged: bool) -> Result<bool, &'static str> {
+/// An event block, its parameters still in the capture's bytes.
+pub struct Raw<'a> {
+    pub ts: u64,
+    pub tid: i64,
+    pub cpu: u16,
+    pub code: u16,
+    row: &'static Row,
+    /// Lengths of the parameters, of four bytes each in large events, else two. They add up to those of `data`.
+    lengths: &'a [u8],
+    pub data: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    /// Read the body of an event block. `Ok(None)`: an event that no table knows.
+    #[inline]
+    pub fn read(body: &'a [u8], counted: bool, flagged: bool) -> Result<Option<Raw<'a>>, &'static str> {
         const SHORT: &str = "its block is too short";
         let mut cursor = Cursor { rest: body };
-        self.cpu = cursor.u16().ok_or(SHORT)?;
+        let cpu = cursor.u16().ok_or(SHORT)?;
         if flagged {
             cursor.u32().ok_or(SHORT)?;
         }
         let event = cursor.rest;
-        self.ts = cursor.u64().ok_or(SHORT)?;
-        self.tid = cursor.u64().ok_or(SHORT)? as i64;
+        let ts = cursor.u64().ok_or(SHORT)?;
+        let tid = cursor.u64().ok_or(SHORT)? as i64;
         let length = cursor.u32().ok_or(SHORT)? as usize;
-        self.code = cursor.u16().ok_or(SHORT)?;
+        let code = cursor.u16().ok_or(SHORT)?;
         let count = if counted {
             Some(cursor.u32().ok_or(SHORT)? as usize)
         } else {
             None
         };
         let header = event.len() - cursor.rest.len();
-        let Some(known) = known(self.code) else {
-            return Ok(false);
+        let Some(row) = row(code) else {
+            return Ok(None);
         };
         let mut rest = length
             .checked_sub(header)
             .ok_or("its length is less than its header's")?;
-        let width = if known.large() { 4 } else { 2 };
+        let width = if row.large { 4 } else { 2 };
         let count = match count {
             Some(count) => count,
             None => {
-                if matches!(self.code, NOTIFICATION | INFRA) {
+                if matches!(code, NOTIFICATION | INFRA) {
                     rest = rest.saturating_sub(3);
                 }
-                count_of(cursor.rest, rest, width, known.param_count())
-                    .ok_or("its parameters do not have its length")?
+                count_of(cursor.rest, rest, width, row.params).ok_or("its parameters do not have its length")?
             }
         };
         let whole = cursor.rest.get(..rest).ok_or("it is longer than its block")?;
-        self.take_params(whole, count, width)
+        let (lengths, data) = count
+            .checked_mul(width)
+            .and_then(|width| whole.split_at_checked(width))
+            .filter(|(lengths, data)| sum_of(lengths, row.large) <= data.len())
             .ok_or("a parameter goes past its end")?;
-        Ok(true)
+        Ok(Some(Raw {
+            ts,
+            tid,
+            cpu,
+            code,
+            row,
+            lengths,
+            data,
+        }))
     }
 
-    fn take_params(&mut self, whole: &[u8], count: usize, width: usize) -> Option<()> {
-        let (lengths, data) = whole.split_at_checked(count.checked_mul(width)?)?;
+    /// The event that this is, if it needs no conversion.
+    #[inline]
+    pub fn ready(&self) -> Option<EventKind> {
+        match self.row.known {
+            Known::Current(kind) if self.row.ready && self.count() == self.row.params => Some(kind),
+            _ => None,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.lengths.len() / if self.row.large { 4 } else { 2 }
+    }
+
+    #[inline]
+    pub fn push(&self, kind: EventKind, batch: &mut Batch) {
+        let (ts, tid, cpu, data) = (self.ts, self.tid, self.cpu, self.data);
+        if self.row.large {
+            batch.push_packed(ts, tid, cpu, kind, long_lengths(self.lengths), data);
+        } else {
+            batch.push_packed(ts, tid, cpu, kind, short_lengths(self.lengths), data);
+        }
+    }
+}
+
+#[inline]
+fn short_lengths(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.as_chunks().0.iter().map(|b| usize::from(u16::from_le_bytes(*b)))
+}
+
+#[inline]
+fn long_lengths(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b) as usize)
+}
+
+fn sum_of(lengths: &[u8], large: bool) -> usize {
+    if large {
+        long_lengths(lengths).sum()
+    } else {
+        short_lengths(lengths).sum()
+    }
+}
+
+impl Record {
+    /// A copy that conversions may change.
+    pub fn take(&mut self, raw: &Raw) {
+        (self.ts, self.tid, self.cpu, self.code) = (raw.ts, raw.tid, raw.cpu, raw.code);
+        let mut end = 0;
+        let mut end_of = |length| {
+            end += length;
+            end as u32
+        };
         self.ends.clear();
-        let mut end = 0u32;
-        for length in lengths.chunks_exact(width) {
-            end = end.checked_add(length_of(length))?;
-            self.ends.push(end);
+        if raw.row.large {
+            self.ends.extend(long_lengths(raw.lengths).map(&mut end_of));
+        } else {
+            self.ends.extend(short_lengths(raw.lengths).map(&mut end_of));
         }
         self.data.clear();
-        self.data.extend_from_slice(data.get(..end as usize)?);
-        Some(())
+        self.data.extend_from_slice(&raw.data[..end]);
     }
 
     pub fn param(&self, index: usize) -> Option<&[u8]> {
@@ -169,20 +267,11 @@ impl Record {
     }
 }
 
-fn length_of(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte))
-}
-
 /// How many parameters an event of old captures has, which do not tell: the most whose lengths add up to the event's.
 fn count_of(bytes: &[u8], rest: usize, width: usize, most: usize) -> Option<usize> {
     (0..=most).rev().find(|&count| {
-        let Some(lengths) = bytes.get(..count * width) else {
-            return false;
-        };
-        let sum: usize = lengths
-            .chunks_exact(width)
-            .map(|length| length_of(length) as usize)
-            .sum();
-        lengths.len() + sum == rest
+        bytes
+            .get(..count * width)
+            .is_some_and(|lengths| lengths.len() + sum_of(lengths, width == 4) == rest)
     })
 }
