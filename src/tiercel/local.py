@@ -129,7 +129,8 @@ class Local:
         sink.join(deadline)
         self._server.close()
         numbers = self.numbers()
-        self._source.close()
+        if not collect.thread.is_alive():
+            self._source.close()  # else its rings are still being read; the process ends soon anyway
         missing = numbers.produced - numbers.stored - numbers.lost_total
         if missing:
             numbers.lost["sink", "stopped"] = missing
