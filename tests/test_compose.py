@@ -1,0 +1,27 @@
+"""The compose file: the topics that it makes are those of schemas/topics.py, and no password has a default."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from tiercel.schemas import topics
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_topics_of_the_setup_script_are_the_declared_ones() -> None:
+    found = {}
+    for line in (ROOT / "scripts" / "kafka-setup.sh").read_text().splitlines():
+        if match := re.fullmatch(r'topic (\S+) (?:("\$PARTITIONS")|1)((?: \S+=\S+)*)', line):
+            found[match[1]] = (bool(match[2]), dict(word.split("=") for word in match[3].split()))
+    assert found == {topic.name: (topic.by_host, topic.settings) for topic in topics.TOPICS}
+
+
+def test_no_password_has_a_default_and_every_image_has_a_version() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert not re.search(r"\$\{\w*PASSWORD\w*(?!:\?)[^}:]*[:}](?!\?)", text)
+    assert not re.search(r"(?i)_password:? *=? *\"?[a-z0-9]", re.sub(r"\$\{[^}]*\}", "$", text))
+    for name, service in yaml.safe_load(text)["services"].items():
+        assert re.search(r":\d+\.\d+(\.\d+)?$", service["image"]), name
+        assert "healthcheck" in service or name == "kafka-setup", name
