@@ -17,13 +17,16 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tiercel._engine import Columns, alert_columns, event_columns
+from tiercel._engine import alert_columns, event_columns
 from tiercel.errors import SchemaError, StoreError
 from tiercel.joints.base import Message
 from tiercel.schemas import avro, migrations, topics
 from tiercel.sinks.base import Stored
 
 log = logging.getLogger(__name__)
+
+# Together the name of a row of a batch.
+_PLACE = ("raw_partition", "raw_offset", "row")
 
 
 @dataclass
@@ -113,17 +116,30 @@ class ClickHouseSink:
     def _write_batches(self, bodies: list[bytes]) -> Stored:
         new = Stored()
         for columns in self._columns(bodies, event_columns, new):
-            assert isinstance(columns, Columns)
-            ledger, repeats = self._unstored(_table(columns.ledger), "ledger")
-            events, _ = self._unstored(_table(columns.events), "events")
+            ledger, events = _table(columns.ledger), _table(columns.events)
+            came = _batches(ledger)
+            if not self._all_new(ledger):
+                ledger, events = self._unstored(ledger, "ledger"), self._unstored(events, "events")
             self._insert("events", events)
             self._insert_processes(_table(columns.processes))
             self._insert("ledger", ledger)
             self._advance(ledger)
             new.batches += _batches(ledger)
             new.events += events.num_rows
-            new.repeats += repeats
+            new.repeats += came - _batches(ledger)
         return new
+
+    def _all_new(self, ledger: pa.Table) -> bool:
+        """Whether no batch is stored, not even in part, and none is there twice: so it nearly always is."""
+        rows = list(zip(*(ledger.column(name).to_pylist() for name in _PLACE), strict=True))
+        for partition in {row[0] for row in rows} - self._partitions.keys():
+            self._partitions[partition] = self._look_up(partition)
+        return len(set(rows)) == len(rows) and all(
+            offset > (known := self._partitions[partition]).offset
+            and offset not in known.events
+            and offset not in known.ledger
+            for partition, offset, _ in rows
+        )
 
     def _columns(self, bodies: list[bytes], convert: Any, new: Stored) -> list[Any]:
         """Arrow for the bodies together; if one of them is broken, for each that is not."""
@@ -140,34 +156,18 @@ class ClickHouseSink:
                 log.warning("batch not readable bytes=%d reason=%s", len(body), error)
         return found
 
-    def _unstored(self, table: pa.Table, name: str) -> tuple[pa.Table, int]:
-        """The rows that are not in the store, and how many batches among those left out were whole repeats."""
-        partitions = table.column("raw_partition")
-        keep: Any = None
-        for partition in pc.unique(partitions).to_pylist():
-            known = self._partitions.get(partition)
-            if known is None:
-                known = self._partitions[partition] = self._look_up(partition)
-            mine = pc.equal(partitions, partition)
-            there = pc.and_(mine, pc.less_equal(table.column("raw_offset"), known.offset))
-            beyond: dict[int, set[int]] = getattr(known, name)
-            if beyond:
-                # Only after a crash, and only until the position has passed them.
-                rows = zip(table.column("raw_offset").to_pylist(), table.column("row").to_pylist(), strict=True)
-                found = pa.array([row in beyond.get(offset, ()) for offset, row in rows])
-                there = pc.or_(there, pc.and_(mine, found))
-            keep = pc.invert(there) if keep is None else pc.and_(keep, pc.invert(there))
-        if keep is None:
-            return table, 0
-        kept = table.filter(keep)
-        # A queue or topic may give one batch twice in one go, too: then the first of its rows counts.
-        distinct = kept.select(["raw_partition", "raw_offset", "row"]).append_column(
-            "place", pa.array(range(kept.num_rows), pa.int64())
-        )
-        firsts = distinct.group_by(["raw_partition", "raw_offset", "row"]).aggregate([("place", "min")])
-        if firsts.num_rows < kept.num_rows:
-            kept = kept.take(firsts.column("place_min"))
-        return kept, _batches(table) - _batches(kept)
+    def _unstored(self, table: pa.Table, name: str) -> pa.Table:
+        """The rows that are not in the store, each once."""
+        kept, seen = [], set[tuple[int, int, int]]()
+        rows = zip(*(table.column(column).to_pylist() for column in _PLACE), strict=True)
+        for index, place in enumerate(rows):
+            partition, offset, row = place
+            known = self._partitions[partition]
+            stored: dict[int, set[int]] = getattr(known, name)
+            if offset > known.offset and row not in stored.get(offset, ()) and place not in seen:
+                kept.append(index)
+                seen.add(place)
+        return table.take(kept) if len(kept) < table.num_rows else table
 
     def _insert(self, name: str, table: pa.Table, *, origin: bool = True) -> None:
         if not table.num_rows:

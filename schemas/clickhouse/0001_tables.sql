@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS events
     process         UInt64 CODEC(ZSTD(1)) COMMENT 'id of the row in processes; 0: none',
     proc_name       LowCardinality(String),
     proc_exepath    LowCardinality(String),
-    proc_cmdline    String CODEC(ZSTD(1)),
+    proc_cmdline    LowCardinality(String),
     proc_pid        Int64 CODEC(ZSTD(1)),
     proc_pname      LowCardinality(Nullable(String)),
     user_uid        UInt32 CODEC(ZSTD(1)),
