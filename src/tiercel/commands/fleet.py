@@ -98,13 +98,14 @@ def sink(
     from tiercel.joints.kafka import KafkaConsumer, topic_id
     from tiercel.schemas import topics
     from tiercel.serve.server import serve
-    from tiercel.sinks import base
+    from tiercel.sinks import allocator, base
     from tiercel.sinks.clickhouse import ClickHouseSink
 
     settings = _settings(context, brokers, store={"dsn": dsn})
     registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS])
     client = settings.kafka.client()
     stop = _until_told()
+    allocator.keep_freed_memory()
     out = ClickHouseSink(store.connect(settings.store.dsn), topic_id(client, topics.RAW), writers=registry)
     consumer = KafkaConsumer(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS], assigned=out.assign)
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
