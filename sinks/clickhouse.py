@@ -167,7 +167,7 @@ class ClickHouseSink:
             if offset > known.offset and row not in stored.get(offset, ()) and place not in seen:
                 kept.append(index)
                 seen.add(place)
-        return table.take(kept) if len(kept) < table.num_rows else table
+        return table.take(pa.array(kept, pa.int64())) if len(kept) < table.num_rows else table
 
     def _insert(self, name: str, table: pa.Table, *, origin: bool = True) -> None:
         if not table.num_rows:
@@ -186,7 +186,7 @@ class ClickHouseSink:
                 self._processes.move_to_end(key)
             else:
                 fresh.setdefault(key, row)
-        self._insert("processes", table.take(list(fresh.values())) if fresh else table.slice(0, 0), origin=False)
+        self._insert("processes", table.take(pa.array(list(fresh.values()), pa.int64())), origin=False)
         self._processes.update(dict.fromkeys(fresh))
         while len(self._processes) > self._known_processes:
             self._processes.popitem(last=False)
@@ -226,7 +226,7 @@ class ClickHouseSink:
             for row, key in enumerate(ids):
                 if _text(key) not in known:
                     fresh.setdefault(_text(key), row)
-            self._insert("alerts", table.take(list(fresh.values())) if fresh else table.slice(0, 0))
+            self._insert("alerts", table.take(pa.array(list(fresh.values()), pa.int64())))
             new.alerts += len(fresh)
             new.repeats += len(ids) - len(fresh)
         return new
