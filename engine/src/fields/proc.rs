@@ -59,6 +59,9 @@ pub(super) fn of_ancestors<'a>(
 pub(crate) fn leader(state: &State, slot: Slot) -> Option<Slot> {
     let threads = &state.threads;
     let thread = &threads[slot];
+    if thread.sid == -1 {
+        return None;
+    }
     if !thread.in_pid_namespace()
         && let Some(leader) = threads.find(thread.sid)
     {

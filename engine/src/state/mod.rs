@@ -217,6 +217,7 @@ impl State {
     pub fn directory(&self, slot: Slot, dirfd: Option<i64>) -> &[u8] {
         match dirfd {
             None | Some(-100) => self.cwd(slot),
+            Some(fd) if fd < 0 => b"",
             Some(fd) => self.threads.fd(slot, fd).map_or(b"<UNKNOWN>", |fd| &fd.name),
         }
     }

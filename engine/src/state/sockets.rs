@@ -269,9 +269,9 @@ impl State {
         } else if destination.is_unspecified() {
             destination.ip = self.interfaces.towards(source.ip).unwrap_or(destination.ip);
         }
+        // Of a socket that never said: whom it hears first it serves. Of IPv6 Falco takes every such socket for a client.
         let role = match fd.role {
-            Role::None if !self.listens(slot, destination.port) => Role::Client,
-            Role::None if receives => Role::Server,
+            Role::None if receives && destination.ip.is_ipv4() => Role::Server,
             Role::None => Role::Client,
             known => known,
         };
