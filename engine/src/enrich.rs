@@ -266,7 +266,7 @@ fn file_of(view: &EventView) -> Option<File> {
             ..File::default()
         });
     };
-    let end = |side| fd::pair(view.state, fd, side);
+    let end = |side| fd::pair(view, fd, side);
     Some(File {
         typechar: fd.kind.names().1,
         name: fd.name.to_vec(),
@@ -276,7 +276,7 @@ fn file_of(view: &EventView) -> Option<File> {
         server: end(fd::Side::Server),
         local: end(fd::Side::Local),
         remote: end(fd::Side::Remote),
-        is_server: fd::is_server(view.state, fd),
+        is_server: fd::is_server(view, fd),
         connected: fd.connected,
         dev: fd.dev,
         ino: fd.ino,

@@ -45,7 +45,7 @@ class Batch:
     def encoded(self) -> list[tuple[int, int, int, int, list[bytes]]]:
         """`(code, time, tid, cpu, parameters)` of each event as captures hold them; for tools, as `to_dicts`."""
 
-def amplify(batch: Batch, round: int, span: int) -> Batch:  # noqa: A002
+def amplify(batch: Batch, round: int, span: int) -> Batch:
     """The same acts by other processes, on other files and connections, `round` times `span` ns later.
 
     Round 0 is unchanged.
@@ -173,7 +173,7 @@ class Host:
         format: Format,
         condition: RuleSet | None = None,
         *,
-        hostname: str = "",  # noqa: A002
+        hostname: str = "",
     ) -> list[str | None]:
         """The line of each kernel event; None where the condition does not hold or the format leaves it out."""
 

@@ -8,7 +8,8 @@ use crate::address::Endpoint;
 use crate::generated::events::EventKind;
 use crate::render::{self, Question};
 use crate::state::fds::{Fd, FdKind, Role, Socket};
-use crate::state::{State, paths};
+use crate::state::paths;
+use crate::state::threads::Thread;
 use crate::value::Value;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,17 @@ pub(super) fn of<'a>(view: &EventView<'a>, field: impl Fn(&'a Fd) -> Value<'a>) 
     view.file().map_or(Value::Absent, |fd| field(fd))
 }
 
+/// Whether an address is the host's own as a thread sees it: the loopback of a container is not the host's.
+fn is_local(view: &EventView, ip: IpAddr) -> bool {
+    let contained = view.thread().is_some_and(Thread::in_container);
+    !(contained && ip.is_loopback()) && view.state.interfaces.is_local(ip)
+}
+
 /// One end of a connection, or the address of a server; none without a role.
-pub(crate) fn end(state: &State, fd: &Fd, side: Side) -> Option<Endpoint> {
+fn end(view: &EventView, fd: &Fd, side: Side) -> Option<Endpoint> {
     match fd.socket {
         Socket::Pair(source, destination) if fd.role != Role::None => {
-            let source_is_local = state.interfaces.is_local(source.ip);
+            let source_is_local = is_local(view, source.ip);
             let source_wanted = match side {
                 Side::Client => true,
                 Side::Server => false,
@@ -41,23 +48,23 @@ pub(crate) fn end(state: &State, fd: &Fd, side: Side) -> Option<Endpoint> {
     }
 }
 
-pub(crate) fn is_server(state: &State, fd: &Fd) -> bool {
+pub(crate) fn is_server(view: &EventView, fd: &Fd) -> bool {
     match fd.socket {
         Socket::Server(_) => true,
-        Socket::Pair(_, destination) => state.interfaces.is_local(destination.ip),
+        Socket::Pair(_, destination) => is_local(view, destination.ip),
         _ => false,
     }
 }
 
 pub(super) fn ip<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
     of(view, |fd| {
-        end(view.state, fd, side).map_or(Value::Absent, |end| Value::Ip(end.ip))
+        end(view, fd, side).map_or(Value::Absent, |end| Value::Ip(end.ip))
     })
 }
 
 pub(super) fn port<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
     of(view, |fd| {
-        end(view.state, fd, side).map_or(Value::Absent, |end| Value::Uint(u64::from(end.port)))
+        end(view, fd, side).map_or(Value::Absent, |end| Value::Uint(u64::from(end.port)))
     })
 }
 
@@ -206,6 +213,6 @@ pub(super) fn poll_list(view: &EventView, question: Question, out: &mut Vec<u8>)
 }
 
 /// All addresses of a descriptor's sides, for the enriched event.
-pub(crate) fn pair(state: &State, fd: &Fd, side: Side) -> Option<(IpAddr, u16)> {
-    end(state, fd, side).map(|end| (end.ip, end.port))
+pub(crate) fn pair(view: &EventView, fd: &Fd, side: Side) -> Option<(IpAddr, u16)> {
+    end(view, fd, side).map(|end| (end.ip, end.port))
 }

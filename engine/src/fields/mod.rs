@@ -233,7 +233,7 @@ impl Facts for EventView<'_> {
             F::FdRport => fd::port(self, fd::Side::Remote),
             F::FdL4proto => fd::of(self, |fd| Value::Text(fd.l4proto().unwrap_or("<NA>").as_bytes())),
             F::FdSockfamily => fd::family(self),
-            F::FdIsServer => fd::of(self, |fd| Value::Bool(fd::is_server(self.state, fd))),
+            F::FdIsServer => fd::of(self, |fd| Value::Bool(fd::is_server(self, fd))),
             F::FdConnected => fd::of(self, |fd| Value::Bool(fd.connected)),
             F::FdNameChanged => fd::of(self, |_| Value::Bool(self.seen.name_changed)),
             // Names are resolved when rules are loaded; outputs have none.

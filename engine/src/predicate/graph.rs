@@ -70,7 +70,7 @@ impl Graph {
             operands.push(operand);
         }
         let mut nodes: Vec<Node> = Vec::with_capacity(plan.nodes.len());
-        let (mut scopes, mut processes, mut fds) = (Vec::new(), 0, 0);
+        let (mut scopes, mut costs, mut processes, mut fds) = (Vec::new(), Vec::new(), 0, 0);
         for row in &plan.nodes {
             let (mut logic, scope) = compile(row, &operands, &scopes)?;
             let next = |count: &mut u32| {
@@ -84,8 +84,9 @@ impl Graph {
             };
             if let Logic::All(children) | Logic::Any(children) = &mut logic {
                 // Operands have no effects, so what is cheap goes first; among equals the author's order stays.
-                children.sort_by_key(|&child| cost(&nodes[child as usize]));
+                children.sort_by_key(|&child| costs[child as usize]);
             }
+            costs.push(cost(&logic, memo, &costs));
             nodes.push(Node { logic, memo });
             scopes.push(scope);
         }
@@ -221,13 +222,16 @@ fn answers(test: &Test) -> Option<[Option<bool>; EVENT_COUNT]> {
     Some(answers)
 }
 
-/// Order of evaluation within an and/or: bit tests before look-ups before what must be computed on every event.
-fn cost(node: &Node) -> u8 {
-    match (&node.logic, node.memo) {
+/// Order of evaluation within an and/or: what the kind or the process tells, then numbers, then texts, then searches. What
+/// is kept with a descriptor counts as if it were not, as most events on it are its first.
+fn cost(logic: &Logic, memo: Memo, costs: &[u32]) -> u32 {
+    match (logic, memo) {
         (Logic::Kind(..), _) => 0,
         (_, Memo::Process(_)) => 1,
-        (_, Memo::Fd(_)) => 2,
-        (Logic::Test(_), Memo::Event) => 3,
-        (_, Memo::Event) => 4,
+        (Logic::Test(test), _) => 2 + test.weight(),
+        (Logic::Not(child), _) => costs[*child as usize],
+        (Logic::All(children) | Logic::Any(children), _) => children
+            .iter()
+            .fold(2, |sum: u32, &child| sum.saturating_add(costs[child as usize])),
     }
 }

@@ -46,9 +46,21 @@ impl Paths {
     }
 
     pub fn has_prefix_of(&self, path: &[u8]) -> bool {
+        let mut node = self;
+        let mut rest = components(path);
+        // Most lists have no patterns, and then there is one way down.
+        while node.globs.is_empty() {
+            if node.ends {
+                return true;
+            }
+            match rest.next().and_then(|component| node.plain.get(component)) {
+                Some(below) => node = below,
+                None => return false,
+            }
+        }
         // Patterns make several nodes fit at once; the set of them never exceeds the nodes of one level.
-        let mut level = vec![self];
-        for component in components(path) {
+        let mut level = vec![node];
+        for component in rest {
             if level.iter().any(|node| node.ends) {
                 return true;
             }

@@ -12,7 +12,10 @@ use super::{
     plan::{Constant, PlanError, TestRow, invalid},
     text::TextTest,
 };
-use crate::value::{Facts, Value};
+use crate::{
+    generated::fields::Field,
+    value::{Facts, Value},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -224,6 +227,22 @@ impl Test {
             self.right,
             Right::Exists | Right::Constant(_) | Right::Each(Quantity::Any, _)
         )
+    }
+
+    /// How much work it is, roughly: for the order of evaluation.
+    pub fn weight(&self) -> u32 {
+        let left = match &self.left {
+            // Rendered for the look-up.
+            Operand::Field(Field::EvtArg | Field::EvtArgs | Field::EvtInfo, _) => 20,
+            Operand::Field(..) => 0,
+            _ => 20,
+        };
+        left + match &self.right {
+            Right::Exists | Right::Constant(Scalar::Number(..) | Scalar::Bool(..) | Scalar::Never) => 0,
+            Right::Constant(Scalar::Text(test)) => test.weight(),
+            Right::Constant(_) => 2,
+            Right::Elements { .. } | Right::Each(..) | Right::Operand(..) => 10,
+        }
     }
 
     /// The operand that it compares with.

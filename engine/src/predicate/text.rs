@@ -100,6 +100,22 @@ impl TextTest {
         }
     }
 
+    /// As `Test::weight`.
+    pub fn weight(&self) -> u32 {
+        match self {
+            TextTest::Eq(_)
+            | TextTest::Ne(_)
+            | TextTest::Order(..)
+            | TextTest::Startswith(_)
+            | TextTest::Endswith(_) => 1,
+            TextTest::Among(_) | TextTest::In(_) => 2,
+            TextTest::StartswithAny(_) | TextTest::EndswithAny(_) | TextTest::StartswithMany(_) => 3,
+            TextTest::Contains(_) | TextTest::ContainsAny(_) | TextTest::Icontains(_) => 5,
+            TextTest::Pmatch(_) | TextTest::Glob(_) => 8,
+            TextTest::Regex(_) => 15,
+        }
+    }
+
     pub fn matches(&self, text: &[u8]) -> bool {
         match self {
             TextTest::Eq(value) => text == value,

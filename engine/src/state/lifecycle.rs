@@ -239,9 +239,9 @@ impl State {
             thread.flags |= CLONE_FILES;
         } else {
             thread.flags &= !CLONE_FILES;
+            thread.cwd = Text::from(self.cwd(from));
             if let Some(main) = from_main {
-                let main = &self.threads[main];
-                (thread.cwd, thread.env) = (main.cwd.clone(), main.env.clone());
+                thread.env = self.threads[main].env.clone();
             }
             if let Some(owner) = self.threads.fd_owner(from) {
                 thread.fds = self.threads[owner].fds.clone();

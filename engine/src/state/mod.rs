@@ -143,11 +143,13 @@ impl State {
                 seen.file = self.threads.fd(slot, fd).cloned();
             }
             if let Some(file) = &seen.file {
-                seen.fd_version = if seen.name_changed {
+                let version = if seen.name_changed {
                     self.threads.fresh_version()
                 } else {
                     file.version
                 };
+                // A container sees other addresses as its own.
+                seen.fd_version = version | u64::from(self.threads[slot].in_container()) << 63;
             }
         }
         seen

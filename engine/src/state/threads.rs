@@ -143,6 +143,10 @@ impl Thread {
         self.tid == self.pid || self.flags & MAIN_THREAD != 0
     }
 
+    pub fn in_container(&self) -> bool {
+        !self.container.is_empty() && *self.container != *super::containers::HOST
+    }
+
     pub fn in_pid_namespace(&self) -> bool {
         self.flags & CHILD_IN_PIDNS != 0 || self.tid != self.vtid
     }

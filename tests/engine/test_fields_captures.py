@@ -1,0 +1,154 @@
+"""Fields and alerts on recordings, against what the real programs said about the same recordings."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiercel._engine import Batch, CaptureReader, Host, RuleSet
+from tiercel.rules.load import load
+from tiercel.schemas import avro
+
+SHARED = next((up / "shared" for up in Path(__file__).parents if (up / "shared/captures").is_dir()), None)
+pytestmark = pytest.mark.skipif(SHARED is None, reason="the recordings (../shared/captures) are not here")
+HOSTNAME = "vm"
+# The file name that was overwritten in the recordings (captures/README.md), and what the programs had seen.
+EDITED = ("/tmp/held", "/tmp/case")
+# They ask what a container may do or mounts: containers have no more than an id yet.
+NEED_METADATA = {
+    "Launch Privileged Container",
+    "Launch Excessively Capable Container",
+    "Launch Sensitive Mount Container",
+}
+OLD = ["cat_write", "curl_google", "open-multiple-files", "run_as_user_0_container", "sample", "test_ipv6_client"]
+
+
+def batches(path: Path) -> Iterator[Batch]:
+    reader = CaptureReader()
+    data = path.read_bytes()
+    reader.feed(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data)
+    reader.finish()
+    while (batch := reader.next(10_000)) is not None:
+        yield batch
+
+
+def captures() -> Path:
+    assert SHARED is not None
+    return SHARED / "captures"
+
+
+def lines(name: str) -> list[Any]:
+    with gzip.open(captures() / "expected" / name, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def explained(ours: Any, theirs: Any) -> bool:
+    """Differences that the recordings' README tells of: edited names, and text that is not UTF-8."""
+    if not isinstance(ours, str) or not isinstance(theirs, str):
+        return False
+    return ours.replace(*EDITED) == theirs.replace(*EDITED) or "\ufffd" in ours
+
+
+@pytest.mark.parametrize("name", ["attack_b", "benign_b"])
+def test_fields_are_those_of_the_real_libraries(name: str) -> None:
+    header, *expected = lines(f"{name}.fields.gz")
+    host, fields = Host(), header["fields"]
+    rows = (
+        row
+        for batch in batches(captures() / f"{name}.scap.gz")
+        for row in host.field_rows(batch, fields, hostname=HOSTNAME)
+    )
+    first, last, ours = 0, 0, {}
+    for row in rows:
+        first, last = first or row[0], row[0]
+        if row[0] % header["step"] == 0:
+            ours[row[0]] = row
+    assert first == 73
+    assert last - first + 1 == header["events_in_capture"]
+    different: Counter[str] = Counter()
+    unexplained: dict[str, tuple[int, Any, Any]] = {}
+    for theirs in expected:
+        for field, mine, real in zip(fields, ours[theirs[0]], theirs, strict=True):
+            if mine != real:
+                different[field] += 1
+                if not explained(mine, real):
+                    unexplained[f"{field} #{theirs[0]}"] = (theirs[2], real, mine)
+    print(f"{name}: {len(expected)} events compared, different: {dict(different)}")
+    assert unexplained == {}
+
+
+@pytest.mark.parametrize("name", ["attack_b", "benign_b", "workload"])
+@pytest.mark.parametrize("matching", ["first", "all"])
+@pytest.mark.parametrize("ruleset", ["stable", "all3"])
+def test_alerts_are_those_of_falco(name: str, matching: str, ruleset: str) -> None:
+    assert SHARED is not None
+    files = {"stable": ["falco_rules"], "all3": ["falco_rules", "falco-incubating_rules", "falco-sandbox_rules"]}[
+        ruleset
+    ]
+    loaded = load([SHARED / "falco-rules" / f"{file}.yaml" for file in files])
+    assert loaded.errors == []
+    compiled = RuleSet(loaded.plan(matching=matching))
+    header = {"host_id": "h", "host": HOSTNAME, "boot_id": "b", "run": 0, "first_seq": 0, "produced": 0, "delivered": 0}
+    host = Host()
+    raw = [
+        alert
+        for batch in batches(captures() / f"{name}.scap.gz")
+        for alert in host.replay(batch, compiled, header=header)
+    ]
+    ours = [avro.decode("alert", avro.frame("alert", body)) for body in raw]
+    theirs = lines(f"{name}.{ruleset}.{matching}.jsonl.gz")
+    ours, theirs = ([alert for alert in alerts if alert["rule"] not in NEED_METADATA] for alerts in (ours, theirs))
+    assert Counter((a["rule"], a["output_fields"]["evt.time"]) for a in theirs) == Counter(
+        (a["rule"], seen_at(a)) for a in ours
+    )
+    for mine, real in zip(ours, theirs, strict=True):
+        text = real["output"].split(f"{real['priority']} ", 1)[1]
+        assert mine["message"] == text or explained(mine["message"], text)
+
+
+def seen_at(alert: dict[str, Any]) -> int:
+    return next(field["value"] for field in alert["output_fields"] if field["name"] == "evt.time")
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_exits_of_old_captures_are_those_of_sysdig(name: str) -> None:
+    """Threads, names of processes and descriptors of every exit that sysdig printed, by time and thread."""
+    host = Host()
+    fields = [
+        "evt.rawtime",
+        "evt.cpu",
+        "thread.tid",
+        "evt.type",
+        "proc.name",
+        "proc.pid",
+        "proc.ppid",
+        "fd.num",
+        "fd.type",
+        "fd.name",
+        "evt.res",
+    ]
+    rows = [row for batch in batches(captures() / f"{name}.scap") for row in host.field_rows(batch, fields)]
+    ours = {(str(row[0]), str(row[2])): row for row in rows}
+    with gzip.open(captures() / "expected" / f"{name}.sysdig.txt.gz", "rt") as file:
+        theirs = [line.split(" ", 5) for line in file.read().splitlines()]
+    exits = [
+        event for event in theirs if event[4] == "<" and event[5].split(" ")[0] not in ("procinfo", "notification")
+    ]
+    missing = [event for event in exits if (event[1], event[3]) not in ours]
+    assert missing == []
+    different: Counter[str] = Counter()
+    for event in exits:
+        mine = ours[event[1], event[3]]
+        text = " ".join("<NA>" if value is None else str(value) for value in mine[3:])
+        if text != event[5]:
+            print(event[0], "|", event[5], "|", text)
+        for field, a, b in zip(fields[3:], text.split(" "), event[5].split(" "), strict=False):
+            different[field] += a != b
+    print(f"{name}: {len(exits)} exits compared, different: {dict(different)}")
+    assert different["proc.name"] == different["proc.pid"] == 0
