@@ -276,8 +276,8 @@ def _constant(check: Check, of: Type, text: Text) -> Constant:
     if name in NETWORKS:
         return _network(text)
     if name == "port" and not NUMBER.fullmatch(text.text):
-        return _service(text)
-    return _number(text, name)
+        return service(text)
+    return number(text, name)
 
 
 def raw_type(parameter: str) -> str:
@@ -299,17 +299,19 @@ def _text(check: Check, text: Text, *, nul: bool) -> str:
     return text.text
 
 
-def _number(text: Text, name: str) -> int:
+def number(text: Text, name: str) -> int:
+    """A constant of an integer type; a negative one of an unsigned type wraps around, as Falco's do."""
     if not NUMBER.fullmatch(text.text):
         raise ConditionError(f"'{text.text}' is not a valid number", text.at)
-    number = int(text.text[:40])
+    value = int(text.text[:40])
     bits = UNSIGNED.get(name, 64)
-    if not -(1 << 63) <= number < 1 << 64:
+    if not -(1 << 63) <= value < 1 << 64:
         raise ConditionError(f"'{text.text}' is too large a number", text.at)
-    return number % (1 << bits) if name in UNSIGNED and number < 0 else number
+    return value % (1 << bits) if name in UNSIGNED and value < 0 else value
 
 
-def _service(text: Text) -> int:
+def service(text: Text) -> int:
+    """The port of a service by its name; none is 0."""
     if not text.text:
         return 0
     for protocol in ("tcp", "udp"):

@@ -6,13 +6,12 @@ Constants travel as query parameters, never as text. Each comparison is wrapped 
 
 import ipaddress
 import re
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tiercel.rules import columns as store
-from tiercel.rules.check import check_condition
+from tiercel.rules.check import NUMBER, check_condition, number, service
 from tiercel.rules.columns import Column
 from tiercel.rules.fields import resolve
 from tiercel.rules.parse import ConditionError
@@ -185,10 +184,11 @@ class _Compiler:
             case "ip" | "net":
                 return self.parameter(str(_address(constant, check)), "IPv6")
             case "port":
-                return self.parameter(_port(constant, check), "Int64")
+                port = number(constant, "port") if NUMBER.fullmatch(text) else service(constant)
+                return self.parameter(port, "Int64")
             case "int":
-                number = _number(constant, field, check)
-                return self.parameter(number, "UInt64" if number >= 1 << 63 else "Int64")
+                value = number(constant, field.type if field else "int64")
+                return self.parameter(value, "UInt64" if value >= 1 << 63 else "Int64")
 
     def text(self, constant: Text) -> str:
         if _is_utf8(constant.text):
@@ -230,26 +230,6 @@ def _applied(function: str, column: Column) -> Column:
 
 def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def _number(constant: Text, field: tables.Field | None, check: Check) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]+", constant.text):
-        raise ConditionError(f"{written(check.left)}: {constant.text!r} is not a valid number", constant.at)
-    number = int(constant.text)
-    if number < 0 and field is not None and field.type.startswith("uint"):
-        number %= 1 << int(field.type[4:])
-    if not -(1 << 63) <= number < 1 << 64:
-        raise ConditionError(f"{written(check.left)}: {constant.text} is out of range", constant.at)
-    return number
-
-
-def _port(constant: Text, check: Check) -> int:
-    if not constant.text or constant.text.isdigit():
-        return int(constant.text or 0)
-    try:
-        return socket.getservbyname(constant.text)
-    except OSError:
-        raise ConditionError(f"{written(check.left)}: {constant.text!r} is no port", constant.at) from None
 
 
 def _mapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv6Address:

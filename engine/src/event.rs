@@ -228,12 +228,12 @@ impl<'a> Event<'a> {
         (&bytes[..end] != b"(NULL)").then_some(&bytes[..end])
     }
 
-    /// Return value: the first parameter where the table calls it `res`, `fd` or the like (an errno, descriptor or pid).
+    /// What the call returned: its parameter `res`, else the descriptor or id where that is what it gives.
     pub fn result(&self) -> Option<i64> {
-        use crate::table::ParamType::{Errno, Fd, Int64, Pid};
-        let info = self.kind().info();
-        let first = info.params.first()?;
-        let returns = matches!(first.kind, Errno | Fd | Pid) || (first.kind == Int64 && first.name == "res");
+        use crate::table::ParamType::{Fd, Gid, Uid};
+        let first = self.kind().info().params.first()?;
+        let returns =
+            first.name == "res" || matches!(first.kind, Uid | Gid) || (first.name == "fd" && first.kind == Fd);
         (returns && self.kind().is_kernel()).then(|| self.int(0)).flatten()
     }
 }

@@ -223,11 +223,13 @@ impl Events {
             ips.push(end.map(|(ip, _)| ip));
             ports.append_option(end.map(|(_, port)| port));
         }
-        self.fd_is_server.append_option(file.map(|file| file.is_server));
-        self.fd_connected.append_option(file.map(|file| file.connected));
-        self.fd_name_changed.append_option(file.map(|_| facts.name_changed));
-        self.fd_dev.append_option(file.map(|file| file.dev));
-        self.fd_ino.append_option(file.map(|file| file.ino));
+        // What was named by a call that failed is no descriptor.
+        let open = file.filter(|_| facts.fd.is_none_or(|fd| fd >= 0));
+        self.fd_is_server.append_option(open.map(|file| file.is_server));
+        self.fd_connected.append_option(open.map(|file| file.connected));
+        self.fd_name_changed.append_option(open.map(|_| facts.name_changed));
+        self.fd_dev.append_option(open.map(|file| file.dev));
+        self.fd_ino.append_option(open.map(|file| file.ino));
     }
 
     fn add_args(&mut self, event: &Event, facts: &EventFacts, file: Option<&File>) {

@@ -139,18 +139,8 @@ pub(super) fn rawarg<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
     }
 }
 
-/// What the call returned: its parameter `res`, else `fd` or the id where that is what it gives.
-pub(super) fn result(view: &EventView) -> Option<i64> {
-    let params = view.event.kind().info().params;
-    let first = params.first()?;
-    let returns = first.name == "res"
-        || matches!(first.kind, ParamType::Uid | ParamType::Gid)
-        || (first.name == "fd" && first.kind == ParamType::Fd);
-    returns.then(|| view.event.int(0)).flatten()
-}
-
 pub(super) fn res<'a>(view: &EventView<'a>) -> Value<'a> {
-    match result(view) {
+    match view.event.result() {
         None => Value::Absent,
         Some(result) if result >= 0 => Value::Text(b"SUCCESS"),
         Some(result) if view.event.kind().info().params[0].kind == ParamType::Pid => {
@@ -193,7 +183,7 @@ pub(super) fn open_exec<'a>(view: &EventView<'a>) -> Value<'a> {
 }
 
 pub(super) fn open_create<'a>(view: &EventView<'a>) -> Value<'a> {
-    let made = result(view).is_some_and(|result| result >= 0);
+    let made = view.event.result().is_some_and(|result| result >= 0);
     Value::Bool(
         open_params(view).is_some_and(|(flags, _)| flags & O_F_CREATED != 0 || (flags & O_TMPFILE != 0 && made)),
     )

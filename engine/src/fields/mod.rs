@@ -137,8 +137,11 @@ impl Facts for EventView<'_> {
             F::EvtRawarg => evt::rawarg(self, arg),
             F::EvtBuffer => Value::from(self.arg_text(b"data").and_then(|param| self.event.param(param))),
             F::EvtRes => evt::res(self),
-            F::EvtRawres => evt::result(self).map_or(Value::Absent, Value::Int),
-            F::EvtFailed => evt::result(self).map_or(Value::Absent, |result| Value::Bool(result < 0)),
+            F::EvtRawres => self.event.result().map_or(Value::Absent, Value::Int),
+            F::EvtFailed => self
+                .event
+                .result()
+                .map_or(Value::Absent, |result| Value::Bool(result < 0)),
             F::EvtIsIo => evt::has_flag(self, crate::table::READS_FROM_FD | crate::table::WRITES_TO_FD),
             F::EvtIsIoRead => evt::has_flag(self, crate::table::READS_FROM_FD),
             F::EvtIsIoWrite => evt::has_flag(self, crate::table::WRITES_TO_FD),
