@@ -212,8 +212,11 @@ impl Events {
     fn add_file(&mut self, facts: &EventFacts, file: Option<(&File, &FileKeys)>) {
         self.fd_num.append_option(facts.fd);
         let (file, keys) = file.unzip();
-        self.fd_typechar.push_key_option(keys.map(|keys| keys.typechar));
-        self.fd_type.push_key_option(keys.map(|keys| keys.kind));
+        // What was named by a call that failed is no descriptor.
+        let open = file.filter(|_| facts.fd.is_none_or(|fd| fd >= 0));
+        let kind = keys.filter(|_| open.is_some());
+        self.fd_typechar.push_key_option(kind.map(|keys| keys.typechar));
+        self.fd_type.push_key_option(kind.map(|keys| keys.kind));
         self.fd_name.push_key_option(keys.map(|keys| keys.name));
         self.fd_nameraw.push_key_option(keys.map(|keys| keys.raw));
         self.fd_l4proto.push_key_option(keys.map(|keys| keys.l4proto));
@@ -223,8 +226,6 @@ impl Events {
             ips.push(end.map(|(ip, _)| ip));
             ports.append_option(end.map(|(_, port)| port));
         }
-        // What was named by a call that failed is no descriptor.
-        let open = file.filter(|_| facts.fd.is_none_or(|fd| fd >= 0));
         self.fd_is_server.append_option(open.map(|file| file.is_server));
         self.fd_connected.append_option(open.map(|file| file.connected));
         self.fd_name_changed.append_option(open.map(|_| facts.name_changed));
