@@ -71,6 +71,7 @@ def make(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registr
         consumer_auto_offset_reset="earliest",
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
+        broker_session_timeout=joint.SESSION_SECONDS,
         broker_max_poll_records=64,
         consumer_max_fetch_size=4 << 20,
         producer_compression_type="zstd",

@@ -15,6 +15,7 @@ import fastavro
 import pytest
 
 import tiercel.schemas
+from tiercel.joints.kafka import SESSION_SECONDS
 from tiercel.schemas import migrations
 from tiercel.store import connect
 from tiercel.testing.cluster import Cluster
@@ -169,7 +170,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(cluster: Cluster, clickho
         )
         return int(client.query(query, parameters={"name": f"%{folder.name}/there%"}).result_rows[0][0])
 
-    # Kafka gives the partitions of a killed worker away only when its session has timed out.
-    assert eventually(lambda: count() >= 150, 150)
+    # Kafka gives the partitions of a killed worker away when its session has timed out, and those of a sink likewise.
+    assert eventually(lambda: count() >= 150, 2 * SESSION_SECONDS + 30)
     _balanced(cluster, client)
     assert count() == 150

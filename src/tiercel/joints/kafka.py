@@ -19,6 +19,8 @@ class MissingTopicError(KafkaError):
 
 
 Assigned = Callable[[set[int]], None]
+# A member of a group that was killed, and so did not say goodbye, holds its partitions until this is over.
+SESSION_SECONDS = 15
 
 
 def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) -> dict[str, int]:
@@ -154,6 +156,7 @@ class KafkaConsumer:
                 # A topic's partitions go together: what a sink must know of partition 3 is one thing for all topics.
                 "partition.assignment.strategy": "range",
                 "isolation.level": "read_committed",
+                "session.timeout.ms": SESSION_SECONDS * 1000,
                 "fetch.message.max.bytes": 4 << 20,
                 "queued.max.messages.kbytes": 32 << 10,
                 "fetch.wait.max.ms": 50,
