@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "flags.h"
 #include "store.h"
 
 #define OPTION_MAX 80
@@ -27,14 +28,14 @@ RECORD_DYN(s64, s64)
 #define SOCKOPT_TIME 4
 
 // The value of a socket option: by name for those of SOL_SOCKET, else as bytes.
-static __always_inline void record__sockopt(struct record *r, u32 level, u32 name, u64 address, u32 len) {
-    if (level == 1 && name == SOCKOPT_OPTIONS__SO_ERROR && len >= 4) {
+static __always_inline void record__sockopt(struct record *r, u32 level, u32 number, u64 address, u32 len) {
+    u8 name = sockopt__name(level, number);
+    if (name == SOCKOPT_OPTIONS__SO_ERROR && len >= 4) {
         record__dyn_s64(r, SOCKOPT_ERRNO, -(s64)READ_USER(s32, address));
-    } else if (level == 1 && (name == SOCKOPT_OPTIONS__SO_RCVTIMEO || name == SOCKOPT_OPTIONS__SO_SNDTIMEO) &&
-               len >= 16) {
+    } else if ((name == SOCKOPT_OPTIONS__SO_RCVTIMEO || name == SOCKOPT_OPTIONS__SO_SNDTIMEO) && len >= 16) {
         u64 seconds = READ_USER(u64, address), micros = READ_USER(u64, address + 8);
         record__dyn_u64(r, SOCKOPT_TIME, seconds * 1000000000ull + micros * 1000);
-    } else if (level == 1 && name == SOCKOPT_OPTIONS__SO_COOKIE && len >= 8) {
+    } else if (name == SOCKOPT_OPTIONS__SO_COOKIE && len >= 8) {
         record__dyn_u64(r, SOCKOPT_U64, READ_USER(u64, address));
     } else if (level == 1 && len == 4) {
         record__dyn_u32(r, SOCKOPT_U32, READ_USER(u32, address));

@@ -110,9 +110,20 @@ static __always_inline u8 sockopt__level(u32 level) {
     return level == 1 ? SOCKOPT_LEVELS__SOL_SOCKET : level == 6 ? SOCKOPT_LEVELS__SOL_TCP : SOCKOPT_LEVELS__UNKNOWN;
 }
 
-// Only those of SOL_SOCKET have names; their numbers are the kernel's.
+// Only those of SOL_SOCKET have names; their numbers are the kernel's up to SO_ATTACH_BPF.
 static __always_inline u8 sockopt__name(u32 level, u32 name) {
-    return level == 1 && name <= SOCKOPT_OPTIONS__SO_COOKIE ? name : SOCKOPT_OPTIONS__UNKNOWN;
+    if (level != 1)
+        return SOCKOPT_OPTIONS__UNKNOWN;
+    switch (name) {
+    case 55:
+        return SOCKOPT_OPTIONS__SO_MEMINFO;
+    case 57:
+        return SOCKOPT_OPTIONS__SO_COOKIE;
+    case 59:
+        return SOCKOPT_OPTIONS__SO_PEERGROUPS;
+    default:
+        return name <= SOCKOPT_OPTIONS__SO_ATTACH_BPF ? name : SOCKOPT_OPTIONS__UNKNOWN;
+    }
 }
 
 static __always_inline u8 rlimit__resource(u32 resource) {

@@ -190,6 +190,14 @@ struct message {
     u32 flags;
 };
 
+// `struct mmsghdr`, and how many of them one call takes at most.
+struct numbered_message {
+    struct message message;
+    u32 len, padding2;
+};
+
+#define MESSAGES_MAX 1024
+
 // queuepct, queuelen, queuemax of a listening socket.
 static __always_inline void record__backlog(struct record *r, s32 fd) {
     u64 sk = fd__sock(fd);

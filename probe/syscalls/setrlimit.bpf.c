@@ -3,9 +3,7 @@
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(setrlimit, struct pt_regs *regs, long ret) {
-    struct rlimit_pair limit = {-1, -1};
-    if (ret >= 0)
-        limit = READ_USER(struct rlimit_pair, regs->si);
+    struct rlimit_pair limit = READ_USER(struct rlimit_pair, regs->si);
     FIXED(f, SETRLIMIT);
     fixed__s64(&f, ret);
     fixed__s64(&f, limit.cur);

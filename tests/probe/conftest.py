@@ -25,6 +25,21 @@ def syscall(name: str, *arguments: object) -> int:
     return -ctypes.get_errno() if result == -1 else int(result)
 
 
+def memory() -> dict[str, int]:
+    """What this process has of memory, in KiB, under the names that events use."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    names = {"vm_size": "VmSize", "vm_rss": "VmRSS", "vm_swap": "VmSwap"}
+    return {name: int(lines[line].split()[0]) for name, line in names.items()}
+
+
+def iovec(*buffers: "ctypes.Array[Any]") -> "ctypes.Array[Any]":
+    """`struct iovec[]` over these buffers."""
+    pairs = [(ctypes.addressof(buffer), ctypes.sizeof(buffer)) for buffer in buffers]
+    vector = (ctypes.c_uint64 * (2 * len(pairs)))(*(word for pair in pairs for word in pair))
+    vector.buffers = buffers  # they live as long
+    return vector
+
+
 def reason_to_skip() -> str | None:
     """Why no probe can run here."""
     if os.geteuid() != 0:
@@ -69,6 +84,31 @@ class Tracer:
         results: list[int] = []
         params = self.one(event or name, lambda: results.append(syscall(name, *arguments)))
         return results[0], params
+
+    def in_child(
+        self, name: str, *arguments: object, before: Callable[[], object] = int, event: str | None = None
+    ) -> tuple[int, dict[str, Any], int]:
+        """The same call made by a child process, after `before`; its result, the event's parameters, and the child."""
+        results: list[int] = []
+        pids: list[int] = []
+
+        def action() -> None:
+            out, into = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    before()
+                    os.write(into, str(syscall(name, *arguments)).encode())
+                finally:
+                    os._exit(0)
+            os.close(into)
+            pids.append(pid)
+            os.waitpid(pid, 0)
+            results.append(int(os.read(out, 99)))
+            os.close(out)
+
+        events = [e for e in self.everything(action) if e["name"] == (event or name) and e["tid"] == pids[0]]
+        return results[0], events[-1]["params"], pids[0]
 
 
 @pytest.fixture(scope="session")

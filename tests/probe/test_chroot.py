@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,9 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("chroot", b"/nonexistent/a")
     assert result < 0
     assert params == {"res": result, "path": "/nonexistent/a"}
+
+
+def test_another_root(trace: Tracer, tmp_path: Path) -> None:
+    result, params, _ = trace.in_child("chroot", bytes(tmp_path))
+    assert result == 0
+    assert params == {"res": 0, "path": str(tmp_path)}

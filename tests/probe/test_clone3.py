@@ -27,3 +27,9 @@ def test_a_thread(trace: Tracer) -> None:
     (parent,) = [e for e in events if e["res"] > 0]
     assert child["tid"] == parent["res"] != child["pid"] == parent["pid"]
     assert child["flags"] & 8192
+
+
+def test_a_failed_one(trace: Tracer) -> None:
+    arguments = (ctypes.c_uint64 * 8)(0x10000, 0, 0, 0, 0, 0, 0, 0)  # a thread without shared memory
+    result, params = trace.call("clone3", arguments, 64)
+    assert (result, params["res"], params["flags"], params["tid"]) == (-22, -22, 8192, threading.get_native_id())

@@ -1,5 +1,6 @@
 """The loader and what holds for all programs together."""
 
+import ast
 import os
 import re
 import subprocess
@@ -17,7 +18,8 @@ from tiercel.schemas import generated
 
 from .conftest import Tracer, syscall
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 PROGRAMS = {path.name.removesuffix(".bpf.c") for path in (ROOT / "probe/syscalls").glob("*.bpf.c")}
 
 
@@ -32,6 +34,33 @@ def test_every_program_is_compiled_in_and_named_after_a_call() -> None:
     main = (ROOT / "probe/tiercel.bpf.c").read_text()
     assert set(re.findall(r'"syscalls/(\w+)\.bpf\.c"', main)) == PROGRAMS
     assert NUMBERS.keys() >= PROGRAMS
+
+
+def words_of(test: Path) -> set[str]:
+    """Every string in a test file, and in the tests whose functions it uses."""
+    tree = ast.parse(test.read_text())
+    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1}
+    return words.union(*(words_of(HERE / f"{name}.py") for name in used if str(name).startswith("test_")))
+
+
+# The scheduler's hooks are seen in the events of the calls that come to them.
+SEEN_IN = {"announce": "clone3", "exec": "execve"}
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "probe").glob("*/*.bpf.c")), ids=lambda path: path.name)
+def test_every_program_has_a_test_that_names_each_parameter(source: Path) -> None:
+    name = source.name.removesuffix(".bpf.c")
+    test = HERE / f"test_{SEEN_IN.get(name, name)}.py"
+    assert test.exists(), f"{source.name} has no tests/probe/{test.name}"
+    assert "pytestmark = pytest.mark.bpf" in test.read_text()
+    events = set(re.findall(r"(?:RECORD|FIXED)\(\w+, (\w+)\)", source.read_text())) or {"CLONE3"}
+    for row in generated.EVENTS:
+        if row[1].upper() in events:
+            missing = {param[0] for param in row[6]} - words_of(test)
+            assert not missing, f"tests/probe/{test.name} never looks at {sorted(missing)}"
+            events.remove(row[1].upper())
+    assert not events
 
 
 def test_every_call_that_changes_state_has_a_program() -> None:

@@ -1,11 +1,14 @@
+import fcntl
 import os
+import resource
 import subprocess
+import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Tracer, syscall
+from .conftest import Tracer, memory, syscall
 
 pytestmark = pytest.mark.bpf
 
@@ -19,6 +22,48 @@ def expected_cgroups(pid: int | str = "self") -> bytes:
             paths["io" if name == "blkio" else name] = path
     names = ("cpuset", "cpu", "cpuacct", "io", "memory")
     return b"".join(f"{n}={paths.get(n, paths.get('unified', '/'))}\0".encode() for n in names)
+
+
+def own_facts() -> dict[str, Any]:
+    """What events of a failed exec say of this process, besides memory and page faults."""
+    exe = os.path.realpath("/proc/self/exe")
+    stat = Path(exe).stat()
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    loginuid = Path("/proc/self/loginuid")
+    return {
+        "tid": os.getpid(),
+        "pid": os.getpid(),
+        "ptid": os.getppid(),
+        "cwd": str(Path.cwd()),
+        "fdlimit": os.sysconf("SC_OPEN_MAX"),
+        "comm": Path("/proc/self/comm").read_text().strip(),
+        "cgroups": expected_cgroups(),
+        "tty": int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[4]),
+        "vpgid": os.getpgrp(),
+        "loginuid": int(loginuid.read_text()) if loginuid.exists() else 2**32 - 1,
+        "flags": 1,  # EXE_WRITABLE
+        "cap_inheritable": int(status["CapInh"], 16),
+        "cap_permitted": int(status["CapPrm"], 16),
+        "cap_effective": int(status["CapEff"], 16),
+        "exe_ino": stat.st_ino,
+        "exe_ino_ctime": stat.st_ctime_ns,
+        "exe_ino_mtime": stat.st_mtime_ns,
+        "uid": 0,
+        "trusted_exepath": exe,
+        "pgid": os.getpgrp(),
+        "gid": 0,
+    }
+
+
+def without_memory(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters but those of memory and page faults, which are near what /proc says."""
+    left, now, faults = dict(params), memory(), resource.getrusage(resource.RUSAGE_THREAD)
+    assert abs(left.pop("vm_size") - now["vm_size"]) <= 8192
+    assert abs(left.pop("vm_rss") - now["vm_rss"]) <= 8192
+    assert left.pop("vm_swap") == now["vm_swap"]
+    assert faults.ru_majflt - 50 <= left.pop("pgft_maj") <= faults.ru_majflt
+    assert faults.ru_minflt - 5000 <= left.pop("pgft_min") <= faults.ru_minflt
+    return left
 
 
 def run(trace: Tracer, command: list[str], **options: Any) -> tuple[int, dict[str, Any]]:
@@ -38,12 +83,13 @@ def run(trace: Tracer, command: list[str], **options: Any) -> tuple[int, dict[st
 def test_a_new_program(trace: Tracer, tmp_path: Path) -> None:
     pid, params = run(trace, ["/bin/sleep", "0", "0.0"], cwd=tmp_path, env={"ONE": "1", "TWO": "two"})
     stat = Path("/bin/sleep").stat()
-    proc = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     sizes = [params.pop(name) for name in ("vm_size", "vm_rss", "vm_swap", "pgft_maj", "pgft_min")]
-    assert sizes[0] > 0
+    assert memory()["vm_size"] > sizes[0] > 0
+    assert sizes[0] > sizes[1] >= 0
     assert sizes[2] == 0
-    assert params.pop("pidns_init_start_ts", 0) >= 0
-    assert params == {
+    assert 0 <= sizes[3] < 100
+    assert 0 < sizes[4] < 1000
+    assert params == own_facts() | {
         "res": 0,
         "exe": "/bin/sleep",
         "args": b"0\x000.0\0",
@@ -51,26 +97,29 @@ def test_a_new_program(trace: Tracer, tmp_path: Path) -> None:
         "pid": pid,
         "ptid": os.getpid(),
         "cwd": str(tmp_path),
-        "fdlimit": os.sysconf("SC_OPEN_MAX"),
         "comm": "sleep",
-        "cgroups": expected_cgroups(),
         "env": b"ONE=1\0TWO=two\0",
-        "tty": 0,
-        "vpgid": os.getpgrp(),
-        "loginuid": int(Path("/proc/self/loginuid").read_text()) if Path("/proc/self/loginuid").exists() else 2**32 - 1,
-        "flags": 1,  # EXE_WRITABLE
-        "cap_inheritable": int(proc["CapInh"], 16),
-        "cap_permitted": int(proc["CapPrm"], 16),
-        "cap_effective": int(proc["CapEff"], 16),
         "exe_ino": stat.st_ino,
         "exe_ino_ctime": stat.st_ctime_ns,
         "exe_ino_mtime": stat.st_mtime_ns,
-        "uid": 0,
         "trusted_exepath": os.path.realpath("/bin/sleep"),
-        "pgid": os.getpgrp(),
-        "gid": 0,
         "filename": "/bin/sleep",
     }
+
+
+def test_on_a_terminal(trace: Tracer) -> None:
+    ours, theirs = os.openpty()
+    _, params = run(
+        trace,
+        ["/bin/true"],
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    )
+    expected = os.fstat(theirs).st_rdev
+    os.close(ours)
+    os.close(theirs)
+    assert params["tty"] == expected
+    assert params["pgid"] == params["vpgid"] == params["pid"]
 
 
 def test_a_link_a_script_and_another_user(trace: Tracer, tmp_path: Path) -> None:
@@ -104,8 +153,16 @@ def test_a_failed_exec_tells_what_was_asked(trace: Tracer) -> None:
             os.execve("/nonexistent/program", ["zero", "one", "two"], {"A": "b", "C": "d"})
 
     params = trace.one("execve", action)
-    assert (params["res"], params["filename"], params["exe"]) == (-2, "/nonexistent/program", "zero")
-    assert (params["args"], params["env"]) == (b"one\0two\0", b"A=b\0C=d\0")
-    assert (params["pid"], params["ptid"]) == (os.getpid(), os.getppid())
-    assert params["trusted_exepath"] == str(Path("/proc/self/exe").readlink())
-    assert trace.one("execve", lambda: syscall("execve", 8, 0, 0))["filename"] is None
+    assert without_memory(params) == own_facts() | {
+        "res": -2,
+        "exe": "zero",
+        "args": b"one\0two\0",
+        "env": b"A=b\0C=d\0",
+        "filename": "/nonexistent/program",
+    }
+
+
+def test_a_failed_exec_without_anything(trace: Tracer) -> None:
+    params = trace.one("execve", lambda: syscall("execve", 8, 0, 0))
+    nothing = {"res": -14, "exe": None, "args": None, "env": None, "filename": None}
+    assert without_memory(params) == own_facts() | nothing

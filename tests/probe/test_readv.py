@@ -1,8 +1,9 @@
+import ctypes
 import os
 
 import pytest
 
-from .conftest import Tracer
+from .conftest import Tracer, iovec
 
 pytestmark = pytest.mark.bpf
 
@@ -17,3 +18,9 @@ def test_buffers_of_a_pipe(trace: Tracer) -> None:
     assert calls["readv"] == {"res": 100, "size": 103, "data": data, "fd": r}
     os.close(r)
     os.close(w)
+
+
+def test_no_file(trace: Tracer) -> None:
+    result, params = trace.call("readv", 9977, iovec(ctypes.create_string_buffer(3)), 1)
+    assert result == -9
+    assert params == {"res": -9, "size": 3, "data": None, "fd": 9977}

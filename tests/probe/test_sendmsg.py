@@ -25,3 +25,17 @@ def test_messages_both_ways(trace: Tracer) -> None:
             "msgcontrol": None,
             "fd": b.fileno(),
         }
+
+
+def test_a_message_asked_in_vain(trace: Tracer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+
+        def action() -> None:
+            with pytest.raises(OSError, match="Invalid argument"):
+                sock.sendmsg([b"ab", b"c"], [], 0, ("127.0.0.1", 0))
+
+        params = trace.one("sendmsg", action)
+        tuple_ = (2, "127.0.0.1", port, "127.0.0.1", 0)
+        assert params == {"res": -22, "data": b"abc", "fd": sock.fileno(), "size": 3, "tuple": tuple_}

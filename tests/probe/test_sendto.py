@@ -18,3 +18,9 @@ def test_datagrams_both_ways(trace: Tracer) -> None:
         tuple_ = (2, "127.0.0.1", ports[0], "127.0.0.1", ports[1])
         assert calls["sendto"] == {"res": 200, "data": payload[:80], "fd": a.fileno(), "size": 200, "tuple": tuple_}
         assert calls["recvfrom"] == {"res": 200, "data": payload[:80], "tuple": tuple_, "fd": b.fileno(), "size": 500}
+
+
+def test_a_datagram_asked_in_vain(trace: Tracer) -> None:
+    result, params = trace.call("sendto", 9977, b"hello", 5, 0, 0, 0)
+    assert result == -9
+    assert params == {"res": -9, "data": b"hello", "fd": 9977, "size": 5, "tuple": None}

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,15 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("setresuid", 2**32 - 1, 2**32 - 1, 2**32 - 1)
     assert result == 0
     assert params == {"res": result, "ruid": 2**32 - 1, "euid": 2**32 - 1, "suid": 2**32 - 1}
+
+
+def test_another_id(trace: Tracer) -> None:
+    result, params, _ = trace.in_child("setresuid", 1001, 2**32 - 1, 1003)
+    assert result == 0
+    assert params == {"res": 0, "ruid": 1001, "euid": 2**32 - 1, "suid": 1003}
+
+
+def test_an_id_that_is_refused(trace: Tracer) -> None:
+    result, params, _ = trace.in_child("setresuid", 9, 9, 9, before=lambda: os.setresuid(1001, 1001, 1001))
+    assert result == -1
+    assert params == {"res": -1, "ruid": 9, "euid": 9, "suid": 9}

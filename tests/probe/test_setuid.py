@@ -9,3 +9,9 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("setuid", 2**32 - 1)
     assert result < 0
     assert params == {"res": result, "uid": 2**32 - 1}
+
+
+def test_another_id(trace: Tracer) -> None:
+    result, params, _ = trace.in_child("setuid", 1001)
+    assert result == 0
+    assert params == {"res": 0, "uid": 1001}

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,9 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("timerfd_create", 99, 0)
     assert result < 0
     assert params == {"res": result, "clockid": 99, "flags": 0}
+
+
+def test_a_timer(trace: Tracer) -> None:
+    fd, params = trace.call("timerfd_create", 1, os.O_CLOEXEC)
+    os.close(fd)
+    assert params == {"res": fd, "clockid": 1, "flags": 0}  # captures keep none

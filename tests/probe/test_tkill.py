@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,9 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("tkill", 2**22 + 5, 9)
     assert result < 0
     assert params == {"res": result, "tid": 2**22 + 5, "sig": 9}
+
+
+def test_a_thread_that_is_there(trace: Tracer) -> None:
+    result, params = trace.call("tkill", threading.get_native_id(), 0)
+    assert result == 0
+    assert params == {"res": 0, "tid": threading.get_native_id(), "sig": 0}

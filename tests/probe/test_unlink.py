@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from .conftest import Tracer
@@ -9,3 +11,10 @@ def test_names_its_arguments(trace: Tracer) -> None:
     result, params = trace.call("unlink", b"/nonexistent/a")
     assert result < 0
     assert params == {"res": result, "path": "/nonexistent/a"}
+
+
+def test_a_file(trace: Tracer, tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    result, params = trace.call("unlink", bytes(tmp_path / "f"))
+    assert result == 0
+    assert params == {"res": 0, "path": str(tmp_path / "f")}

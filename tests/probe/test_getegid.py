@@ -1,0 +1,13 @@
+import os
+
+import pytest
+
+from .conftest import Tracer
+
+pytestmark = pytest.mark.bpf
+
+
+def test_an_id(trace: Tracer) -> None:
+    result, params, _ = trace.in_child("getegid", before=lambda: os.setresgid(1001, 1002, 0))
+    assert result == 1002
+    assert params == {"egid": 1002}
