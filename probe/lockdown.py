@@ -6,6 +6,7 @@ which the verifier refuses. Put back just before the load, the numbers of the us
 """
 
 import ctypes
+from functools import cache
 
 from tiercel.probe import libbpf
 
@@ -57,10 +58,19 @@ def _prepare(program: int, _attributes: int, _cookie: int) -> int:
 _OPTIONS = _HandlerOptions(ctypes.sizeof(_HandlerOptions), 0, None, libbpf.PREPARE(_prepare), None)
 
 
+@cache
+def _keep_one() -> int:
+    """A handler for a section that nobody has, never taken back: libbpf before 1.3 frees its list with the last handler
+    and then goes on using it.
+    """
+    return libbpf.call("libbpf_register_prog_handler", b"tiercel_unused+", PROG_TYPE_TRACING, 0, None)
+
+
 class Handler:
     """While entered, programs on tp_btf are opened with our handler; they then need `target` before the load."""
 
     def __enter__(self) -> "Handler":
+        _keep_one()
         self.id = libbpf.call(
             "libbpf_register_prog_handler", b"tp_btf+", PROG_TYPE_TRACING, TRACE_RAW_TP, ctypes.byref(_OPTIONS)
         )

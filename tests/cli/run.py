@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def tiercel(*arguments: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `tiercel`; its configuration, state and socket stay below `home`."""
+def tiercel(
+    *arguments: str | Path, home: Path, prefix: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `tiercel`; its configuration, state and socket stay below `home`. `prefix` is a command that starts it."""
     own = {
         "TIERCEL_API_SOCKET": str(home / "api.sock"),
         "TIERCEL_STORE_DSN": f"chdb://{home / 'store'}",
@@ -16,7 +19,7 @@ def tiercel(*arguments: str | Path, home: Path, **environment: str) -> subproces
     }
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TIERCEL_")}
     return subprocess.run(
-        [Path(sys.executable).parent / "tiercel", *arguments],
+        [*prefix, Path(sys.executable).parent / "tiercel", *arguments],
         capture_output=True,
         text=True,
         timeout=120,

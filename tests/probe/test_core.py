@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import threading
 import tomllib
 from pathlib import Path
@@ -129,6 +130,31 @@ def test_a_registered_group_is_left_out_where_it_delivers_events() -> None:
 def test_data_path_leaves_exec_ptrace_and_connect_traced() -> None:
     assert not DATA_PATH & {"execve", "execveat", "ptrace", "connect", "openat", "unlink", "clone"}
     assert NUMBERS.keys() >= DATA_PATH
+
+
+@pytest.mark.bpf
+@pytest.mark.parametrize("cast", [True, False])
+def test_kernels_without_raw_casts_tell_the_same(trace: Tracer, monkeypatch: pytest.MonkeyPatch, cast: bool) -> None:
+    """Their memory is read by a helper (raw), or all of the kernel's is (cast)."""
+    real = Probe._open
+
+    def older(probe: Probe, has_cast: bool, raw: bool, helper: bool) -> None:
+        if raw:
+            raise OSError(22, "as the verifier would")
+        real(probe, has_cast and cast, raw, helper)
+
+    monkeypatch.setattr(Probe, "_open", older)
+    with Probe.load({"execve", "vfork", "connect"}, ring_bytes=1 << 20) as probe:
+        reader = RingReader(probe.ring_fds, probe.ring_bytes)
+        program = "import socket; socket.socket().connect_ex(('127.0.0.1', 1))"
+        theirs = trace.everything(lambda: subprocess.run([sys.executable, "-c", program], check=True))
+        mine = drain(probe, reader).to_dicts()
+        reader.close()
+    tids = {e["tid"] for e in theirs if e["name"] == "connect"}
+    assert len(tids) == 1
+    for name in ("execve", "connect", "vfork"):
+        ours = [e["params"] for e in mine if e["name"] == name and e["tid"] in tids]
+        assert ours == [e["params"] for e in theirs if e["name"] == name and e["tid"] in tids] != []
 
 
 @pytest.mark.bpf

@@ -3,7 +3,7 @@
 
 pub mod alert;
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 pub mod enriched;
 mod header;
 mod params;

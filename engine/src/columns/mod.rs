@@ -8,6 +8,8 @@ mod builders;
 mod events;
 mod ledger;
 mod processes;
+#[cfg(test)]
+mod tests;
 
 pub use alerts::alert_columns;
 

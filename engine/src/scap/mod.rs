@@ -9,6 +9,8 @@ mod convert;
 mod lists;
 mod reader;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use reader::{CaptureReader, Machine};
 

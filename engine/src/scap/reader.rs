@@ -124,6 +124,9 @@ impl CaptureReader {
         if start.starts_with(&[0x1f, 0x8b]) {
             return Err(Error::Compressed);
         }
+        if start == [0x1f] && !self.finished {
+            return Ok(());
+        }
         let length = start.len().min(4);
         if start[..length] != SECTION[..length] || (self.finished && length < 4) {
             return Err(Error::NoCapture);
