@@ -70,7 +70,7 @@ def enriched(raws: list[bytes]) -> list[bytes]:
 
 def columns(bodies: list[bytes], together: int = 20) -> None:
     for start in range(0, len(bodies), together):
-        _engine.event_columns(bodies[start : start + together])
+        _engine.event_columns(bodies[start : start + together], "bench")
 
 
 def fastest(rounds: int, work: Callable[[], object]) -> tuple[float, float]:

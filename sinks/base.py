@@ -41,7 +41,7 @@ class Sink(Protocol):
 class Gatherer:
     """Collects messages until an insert is worth its while: large ones under load, quick ones when it is quiet."""
 
-    def __init__(self, *, delay: float = 0.25, max_bytes: int = 16 << 20, max_messages: int = 64) -> None:
+    def __init__(self, *, delay: float = 1.0, max_bytes: int = 16 << 20, max_messages: int = 192) -> None:
         self.messages: list[Message] = []
         self._delay, self._max_bytes, self._max_messages = delay, max_bytes, max_messages
         self._bytes = 0

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import lz4.frame
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
@@ -116,16 +117,19 @@ class ClickHouseSink:
     def _write_batches(self, bodies: list[bytes]) -> Stored:
         new = Stored()
         for columns in self._columns(bodies, event_columns, new):
-            ledger, events = _table(columns.ledger), _table(columns.events)
+            ledger, events, count = _table(columns.ledger), columns.events, columns.event_count
             came = _batches(ledger)
             if not self._all_new(ledger):
-                ledger, events = self._unstored(ledger, "ledger"), self._unstored(events, "events")
-            self._insert("events", events)
+                ledger, rows = self._unstored(ledger, "ledger"), self._unstored(_table(events), "events")
+                events, count = _stream(rows), rows.num_rows
+            if count:
+                self._insert("events", events)
             self._insert_processes(_table(columns.processes))
-            self._insert("ledger", ledger)
+            if ledger.num_rows:
+                self._insert("ledger", _stream(ledger))
             self._advance(ledger)
             new.batches += _batches(ledger)
-            new.events += events.num_rows
+            new.events += count
             new.repeats += came - _batches(ledger)
         return new
 
@@ -146,11 +150,11 @@ class ClickHouseSink:
         if not bodies:
             return []
         with suppress(ValueError):
-            return [convert(bodies)]
+            return [convert(bodies, self._origin)]
         found = []
         for body in bodies:
             try:
-                found.append(convert([body]))
+                found.append(convert([body], self._origin))
             except ValueError as error:
                 new.unreadable += 1
                 log.warning("batch not readable bytes=%d reason=%s", len(body), error)
@@ -169,15 +173,12 @@ class ClickHouseSink:
                 seen.add(place)
         return table.take(pa.array(kept, pa.int64())) if len(kept) < table.num_rows else table
 
-    def _insert(self, name: str, table: pa.Table, *, origin: bool = True) -> None:
-        if not table.num_rows:
-            return
-        if origin:
-            value = pa.DictionaryArray.from_arrays(
-                pa.array([0], pa.int32()).take(pa.array([0] * table.num_rows)), pa.array([self._origin])
-            )
-            table = table.append_column("origin", value)
-        self._client.insert_arrow(name, table)
+    def _insert(self, name: str, stream: bytes) -> None:
+        """Insert an Arrow IPC stream as it is; packed if it goes over a network."""
+        names = pa.ipc.open_stream(stream).schema.names
+        encoding = "lz4" if self._client.write_compression else None
+        packed = lz4.frame.compress(stream) if encoding else stream
+        self._client.raw_insert(name, names, packed, fmt="ArrowStream", compression=encoding)
 
     def _insert_processes(self, table: pa.Table) -> None:
         fresh: dict[int, int] = {}
@@ -186,7 +187,8 @@ class ClickHouseSink:
                 self._processes.move_to_end(key)
             else:
                 fresh.setdefault(key, row)
-        self._insert("processes", table.take(pa.array(list(fresh.values()), pa.int64())), origin=False)
+        if fresh:
+            self._insert("processes", _stream(table.take(pa.array(list(fresh.values()), pa.int64()))))
         self._processes.update(dict.fromkeys(fresh))
         while len(self._processes) > self._known_processes:
             self._processes.popitem(last=False)
@@ -226,7 +228,8 @@ class ClickHouseSink:
             for row, key in enumerate(ids):
                 if _text(key) not in known:
                     fresh.setdefault(_text(key), row)
-            self._insert("alerts", table.take(pa.array(list(fresh.values()), pa.int64())))
+            if fresh:
+                self._insert("alerts", _stream(table.take(pa.array(list(fresh.values()), pa.int64()))))
             new.alerts += len(fresh)
             new.repeats += len(ids) - len(fresh)
         return new
@@ -238,6 +241,13 @@ class ClickHouseSink:
 def _table(stream: bytes) -> pa.Table:
     with pa.ipc.open_stream(stream) as reader:
         return reader.read_all()
+
+
+def _stream(table: pa.Table) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(out.getvalue())
 
 
 def _batches(table: pa.Table) -> int:

@@ -3,7 +3,7 @@
 -- Absence: NULL is "absent" in every Nullable column, so a comparison with it is false once wrapped in ifNull(…, 0); columns
 -- that tell of the process (proc_*, user_*, container_id) are absent exactly where `process` = 0, proc_pname also where NULL.
 -- `origin` is the id of the raw topic (or the name of a local store's source): raw_partition and raw_offset count within it.
--- The sink adds `origin` to each row; every other column comes from engine/src/columns.rs, by these names.
+-- The rows come from engine/src/columns/, by these names of columns.
 
 CREATE TABLE IF NOT EXISTS events
 (
@@ -58,7 +58,9 @@ CREATE TABLE IF NOT EXISTS events
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts)
 PRIMARY KEY (toStartOfHour(ts), proc_name, type, host_id)
-ORDER BY (toStartOfHour(ts), proc_name, type, host_id, ts, seq);
+ORDER BY (toStartOfHour(ts), proc_name, type, host_id, ts, seq)
+-- An insert is one file, not some for each column: those come when parts are merged to something large.
+SETTINGS min_bytes_for_wide_part = 268435456;
 
 -- A row a version of a process; events.process points here. Zero is "unknown" in the time, inode and id columns.
 CREATE TABLE IF NOT EXISTS processes

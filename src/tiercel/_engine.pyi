@@ -93,9 +93,15 @@ class Columns:
     def processes(self) -> bytes: ...
     @property
     def ledger(self) -> bytes: ...
+    @property
+    def event_count(self) -> int:
+        """Rows of `events`."""
 
-def alert_columns(bodies: list[bytes]) -> bytes:
-    """Rows for the table alerts, as an Arrow IPC stream; ValueError names the body that is broken."""
+def alert_columns(bodies: list[bytes], origin: str) -> bytes:
+    """Rows for the table alerts, as an Arrow IPC stream; ValueError names the body that is broken.
+
+    `origin` names what the raw offsets count in.
+    """
 
 def decode_raw(body: bytes) -> tuple[dict[str, Any], Batch]:
     """Header and events of a RawBatch; ValueError if the body is none."""
@@ -107,8 +113,11 @@ def encode_raw(batch: Batch, start: int, stop: int, header: dict[str, Any]) -> b
     optionally time (else that of the first event).
     """
 
-def event_columns(bodies: list[bytes]) -> Columns:
-    """Rows for the tables events, processes and ledger; ValueError names the EventBatch body that is broken."""
+def event_columns(bodies: list[bytes], origin: str) -> Columns:
+    """Rows for the tables events, processes and ledger; ValueError names the EventBatch body that is broken.
+
+    `origin` names what the raw offsets count in.
+    """
 
 def event_table() -> list[tuple[int, str, list[str]]]:
     """`(code, name, parameter names)` of every event, in table order."""

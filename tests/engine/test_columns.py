@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 EVENTS = fastavro.parse_schema(json.loads((ROOT / "schemas" / "event_batch.avsc").read_text()))
 ALERT = fastavro.parse_schema(json.loads((ROOT / "schemas" / "alert.avsc").read_text()))
 BASE = 1_795_461_325_000_000_000
-OWN = {"origin"}  # what the sink adds
 
 
 def written(schema: Any, record: dict[str, Any]) -> bytes:
@@ -147,22 +146,22 @@ def ddl() -> dict[str, set[str]]:
 
 
 def streams() -> dict[str, bytes]:
-    columns = _engine.event_columns([body()])
+    columns = _engine.event_columns([body()], "here")
     return {
         "events": columns.events,
         "processes": columns.processes,
         "ledger": columns.ledger,
-        "alerts": _engine.alert_columns([alert()]),
+        "alerts": _engine.alert_columns([alert()], "here"),
     }
 
 
 @pytest.mark.parametrize("name", ["events", "processes", "ledger", "alerts"])
 def test_the_columns_are_those_of_the_table(name: str) -> None:
-    assert set(table(streams()[name]).column_names) == ddl()[name] - OWN
+    assert set(table(streams()[name]).column_names) == ddl()[name]
 
 
 def test_an_event_is_told_with_its_process_and_file() -> None:
-    opened, scalar, closed = rows(_engine.event_columns([body()]).events)
+    opened, scalar, closed = rows(_engine.event_columns([body()], "here").events)
     assert (opened["seq"], opened["type"], opened["category"]) == (10, b"openat", b"file")
     assert opened["process"] == 2**64 - 1
     assert (opened["proc_name"], opened["proc_cmdline"], opened["proc_pname"]) == (b"c\xe4t", b"c\xe4t -n a b", b"bash")
@@ -180,7 +179,7 @@ def test_an_event_is_told_with_its_process_and_file() -> None:
 
 
 def test_the_books_of_a_batch_without_events_are_kept() -> None:
-    columns = _engine.event_columns([body(events=[]), body()])
+    columns = _engine.event_columns([body(events=[]), body()], "here")
     books = [(row["kind"], row["stage"], row["count"], row["row"]) for row in rows(columns.ledger)]
     one = [
         ("produced", "kernel", 9, 0),
@@ -192,15 +191,15 @@ def test_the_books_of_a_batch_without_events_are_kept() -> None:
 
 
 def test_output_fields_keep_their_order() -> None:
-    (row,) = rows(_engine.alert_columns([alert()]))
+    (row,) = rows(_engine.alert_columns([alert()], "here"))
     assert row["output_fields"] == '{"b":"ü","a":null,"c":["x","y"]}'
 
 
 def test_a_broken_body_is_named() -> None:
     with pytest.raises(ValueError, match="body 1: the message ends in the middle of a value"):
-        _engine.event_columns([body(), body()[:-1]])
+        _engine.event_columns([body(), body()[:-1]], "here")
     with pytest.raises(ValueError, match="body 0: "):
-        _engine.alert_columns([b"\xff"])
+        _engine.alert_columns([b"\xff"], "here")
 
 
 def test_clickhouse_takes_them_all(tmp_path: Path) -> None:

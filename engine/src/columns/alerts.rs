@@ -24,8 +24,8 @@ const NAMES: [&str; 8] = [
     "rule_sha256",
 ];
 
-/// Rows of all these Alert bodies.
-pub fn alert_columns(bodies: &[&[u8]]) -> Result<Vec<u8>, ColumnsError> {
+/// Rows of all these Alert bodies; `origin` is what their raw offsets count in.
+pub fn alert_columns(bodies: &[&[u8]], origin: &str) -> Result<Vec<u8>, ColumnsError> {
     let (mut id, mut message, mut fields) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let mut words: [Dictionary; 8] = Default::default();
     let (mut ts, mut seq, mut tags) = (
@@ -63,6 +63,7 @@ pub fn alert_columns(bodies: &[&[u8]]) -> Result<Vec<u8>, ColumnsError> {
     table.add("output_fields", Arc::new(fields.finish()));
     table.add("raw_partition", Arc::new(partition.finish()));
     table.add("raw_offset", Arc::new(offset.finish()));
+    table.add_same("origin", origin, bodies.len())?;
     Ok(table.finish()?)
 }
 

@@ -201,6 +201,14 @@ impl Table {
         self.columns.push(column);
     }
 
+    /// A column of one text.
+    pub fn add_same(&mut self, name: &str, value: &str, count: usize) -> Result<(), ArrowError> {
+        let mut column = Dictionary::default();
+        repeat(&mut column, value.as_bytes(), count);
+        self.add(name, column.finish_text()?);
+        Ok(())
+    }
+
     /// The Arrow IPC stream.
     pub fn finish(self) -> Result<Vec<u8>, ArrowError> {
         let schema = Arc::new(Schema::new(self.fields));

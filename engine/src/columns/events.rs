@@ -242,8 +242,13 @@ impl Events {
         self.args.end_row();
     }
 
-    pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
+    pub fn len(&self) -> usize {
+        self.kind.len()
+    }
+
+    pub fn finish(mut self, origin: &str) -> Result<Vec<u8>, ArrowError> {
         debug_assert_eq!(self.host_id.len(), self.kind.len());
+        let count = self.len();
         let mut table = Table::default();
         table.add("host_id", self.host_id.finish_text()?);
         table.add("host", self.host.finish_text()?);
@@ -289,6 +294,7 @@ impl Events {
         table.add("raw_partition", Arc::new(self.raw_partition.finish()));
         table.add("raw_offset", Arc::new(self.raw_offset.finish()));
         table.add("row", Arc::new(self.row.finish()));
+        table.add_same("origin", origin, count)?;
         table.finish()
     }
 }

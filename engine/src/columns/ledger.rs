@@ -63,7 +63,8 @@ impl Ledger {
         }
     }
 
-    pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
+    pub fn finish(mut self, origin: &str) -> Result<Vec<u8>, ArrowError> {
+        let count = self.kind.len();
         let mut table = Table::default();
         table.add("host_id", self.host_id.finish_text()?);
         table.add("host", self.host.finish_text()?);
@@ -79,6 +80,7 @@ impl Ledger {
         table.add("raw_partition", Arc::new(self.raw_partition.finish()));
         table.add("raw_offset", Arc::new(self.raw_offset.finish()));
         table.add("row", Arc::new(self.row.finish()));
+        table.add_same("origin", origin, count)?;
         table.finish()
     }
 }

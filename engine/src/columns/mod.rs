@@ -21,6 +21,8 @@ pub struct Columns {
     pub events: Vec<u8>,
     pub processes: Vec<u8>,
     pub ledger: Vec<u8>,
+    /// Rows of `events`.
+    pub event_count: usize,
 }
 
 /// Why there are no rows: a body is broken, or there are too many bytes for one stream.
@@ -32,8 +34,8 @@ pub enum ColumnsError {
     Arrow(#[from] ArrowError),
 }
 
-/// Rows of all these EventBatch bodies; each process version once a body.
-pub fn event_columns(bodies: &[&[u8]]) -> Result<Columns, ColumnsError> {
+/// Rows of all these EventBatch bodies; each process version once a body. `origin` is what their raw offsets count in.
+pub fn event_columns(bodies: &[&[u8]], origin: &str) -> Result<Columns, ColumnsError> {
     let mut events = events::Events::default();
     let mut processes = processes::Processes::default();
     let mut ledger = ledger::Ledger::default();
@@ -44,8 +46,9 @@ pub fn event_columns(bodies: &[&[u8]]) -> Result<Columns, ColumnsError> {
         ledger.add(&batch);
     }
     Ok(Columns {
-        events: events.finish()?,
+        event_count: events.len(),
+        events: events.finish(origin)?,
         processes: processes.finish()?,
-        ledger: ledger.finish()?,
+        ledger: ledger.finish(origin)?,
     })
 }
