@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check generate probe engine clean
+.PHONY: help setup run cluster test bench check generate probe engine clean
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 
 BIN := .venv/bin
@@ -27,9 +27,15 @@ setup: .setup/engine ## Install what is missing, build the probe and the engine;
 run: .setup/engine ## Watch this host: `tiercel up` (as root; ARGS="…" for its options)
 	@$(BIN)/tiercel up $(ARGS)
 
+cluster: .setup/engine ## Real Kafka, collector, worker and sink as processes of this machine (ARGS="…", --help)
+	@$(BIN)/python -m tiercel.testing.cluster $(ARGS)
+
 test: .setup/engine ## Run all tests; skips are listed with their reasons (ARGS="…" for pytest)
 	cargo test --manifest-path engine/Cargo.toml --no-default-features --quiet
 	$(BIN)/pytest $(ARGS)
+
+bench: .setup/engine ## Measure engine, pipeline, latency and probe beside their peers, as a table (ARGS="…", --help)
+	@$(BIN)/python bench/table.py $(ARGS)
 
 check: .setup/engine ## Format, lint and type-check everything; generated files must be current
 	$(BIN)/ruff check .
@@ -55,5 +61,5 @@ engine: .setup/venv .setup/probe ## Build the engine in release mode
 	@scripts/setup.sh engine
 
 clean: ## Remove what was built, the virtual environment too
-	rm -rf .venv .setup dist engine/target .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .setup .run dist engine/target .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name '*.bpf.o' -o -name '_engine*.so' | xargs -r rm -f

@@ -6,7 +6,6 @@ Needs root and BTF.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 import confluent_kafka
+import recording
 
 from tiercel.schemas import avro, topics
 from tiercel.testing.cluster import Cluster
@@ -117,11 +117,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tiercel-latency-") as folder:
         report = measure(Path(folder), options.rate, options.markers)
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            print(f"{name:28} {value}")
+    recording.show(report, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""Times the peer: `sysdig -r` with a named filter on an old capture amplified to over a million events, on tmpfs.
+"""`sysdig -r` and `tiercel read` with the same filter on the same capture, amplified to millions of events, on tmpfs.
 
 Old formats only, as sysdig 0.29 cannot read newer captures. Each repeat of the event blocks gets later times and fresh
-thread ids, so that repetition flatters nobody. Prints one JSON object: events, seconds, events_per_second.
+thread ids, so that repetition flatters nobody. Both are started anew each time; best of some rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import shutil
 import struct
 import subprocess
@@ -16,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import recording
 
 EVENT_BLOCKS = {0x204, 0x208, 0x216, 0x217, 0x221, 0x222}
 FLAGGED_BLOCKS = {0x208, 0x217, 0x222}
@@ -63,27 +63,40 @@ def main() -> int:
     """Run the peer and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capture", type=Path, help="a capture that sysdig can read")
-    parser.add_argument("--events", type=int, default=1_100_000)
+    parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args()
     sysdig = shutil.which("sysdig")
     if sysdig is None:
         print("sysdig is not installed: apt-get install sysdig", file=sys.stderr)
         return 1
-    data = options.capture.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    amplified_data, events = amplified(data, options.events)
+    amplified_data, events = amplified(recording.plain(options.capture), options.events)
     with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".scap") as file:
         file.write(amplified_data)
         file.flush()
-        best, lines = float("inf"), 0
-        for _ in range(options.runs):
-            start = time.perf_counter()
-            done = subprocess.run([sysdig, "-r", file.name, FILTER], capture_output=True, check=True)
-            best, lines = min(best, time.perf_counter() - start), done.stdout.count(b"\n")
-    print(json.dumps({"events": events, "seconds": best, "events_per_second": events / best, "matched": lines}))
+        found = {
+            name: timed([*command, file.name, FILTER], options.runs)
+            for name, command in {
+                "sysdig": [sysdig, "-r"],
+                "tiercel": [sys.executable, "-m", "tiercel", "read"],
+            }.items()
+        }
+    report: dict[str, object] = {"events": events}
+    for name, (seconds, lines) in found.items():
+        report |= {f"{name} lines": lines, f"{name} ns/event": round(seconds / events * 1e9)}
+    recording.show(report, as_json=options.json)
     return 0
+
+
+def timed(command: list[str], runs: int) -> tuple[float, int]:
+    """Seconds of the best run, and how many lines it printed."""
+    best, lines = float("inf"), 0
+    for _ in range(runs):
+        start = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, check=True)
+        best, lines = min(best, time.perf_counter() - start), done.stdout.count(b"\n")
+    return best, lines
 
 
 if __name__ == "__main__":

@@ -1,20 +1,17 @@
 """Events a second from raw batches in Kafka to rows in ClickHouse, with worker and sink as processes of this machine.
 
-The input is a capture amplified (fresh pids, inodes, ports, paths, times) and put into Kafka beforehand. Prints a table:
-throughput, memory of each process over time, bytes per event on the wire and on disk, and how well the input compresses
-beside the original.
+The input is a capture amplified (fresh pids, inodes, ports, paths, times) and put into Kafka beforehand; bench/state.py
+shows how well it compresses beside the original. Prints throughput, memory of each process over time, bytes per event on
+the wire and on disk.
 """
 
-import argparse
-import gzip
-import json
 import threading
 import time
 import uuid
-import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import recording
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -91,22 +88,12 @@ def committed(admin: AdminClient, group: str, topic: str, partitions: int) -> in
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("capture", type=Path)
-    parser.add_argument("--events", type=int, default=3_000_000)
+    parser = recording.arguments(__doc__)
     parser.add_argument("--hosts", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    raw = options.capture.read_bytes()
-    plain = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     with TemporaryDirectory(prefix="tiercel-bench-") as folder:
         report = run(Path(folder), options.capture, options.events, options.hosts)
-    report["original_ratio"] = round(len(plain) / len(zlib.compress(plain, 6)), 2)
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            print(f"{name:34} {value}")
+    recording.show({"recording": options.capture.name, **report}, as_json=options.json)
 
 
 def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, object]:
@@ -121,6 +108,8 @@ def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, objec
         admin = AdminClient(client)
 
         begun = time.monotonic()
+        assert cluster.kafka.process is not None
+        filling = processor_seconds(cluster.kafka.process.pid)
         cluster.start("process")
         cluster.start("sink")
         pids = {**{name: p.pid for name, p in cluster.processes.items()}, "kafka": cluster.kafka.process.pid}  # type: ignore[union-attr]
@@ -136,6 +125,7 @@ def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, objec
                 memory[name].append(resident(pid))
         seconds = progress[-1][0]
         used = {name: processor_seconds(pid) for name, pid in pids.items()}
+        used["kafka"] -= filling
         enriched = sum(file.stat().st_size for file in data.glob(f"{topics.EVENTS}-*/*.log"))
         cluster.stop("sink")
         cluster.stop("process")

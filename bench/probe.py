@@ -4,9 +4,11 @@ and the probe tracing it. Prints a table of nanoseconds a call; run as root on a
 
 import argparse
 import ctypes
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -97,7 +99,7 @@ def probe(wanted: set[str]) -> Iterator[None]:
         drops = loaded.drops()
         reader.close()
     if any(drops.values()):
-        print(f"  dropped while measuring: {drops}")
+        print(f"  dropped while measuring: {drops}", file=sys.stderr)
 
 
 @contextmanager
@@ -115,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--json", action="store_true", help="one JSON object: added nanoseconds by case and call")
     options = parser.parse_args()
     cases: dict[str, Callable[[], object]] = {"nothing loaded": nothing}
     if shutil.which("bpftrace"):
@@ -124,12 +127,18 @@ def main() -> None:
         library = build(Path(folder))
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         base: dict[str, float] = {}
-        print(f"{'ns a call (added)':20}" + "".join(f"{name:>20}" for name in CALLS))
+        added: dict[str, dict[str, int]] = {}
+        if not options.json:
+            print(f"{'ns a call (added)':20}" + "".join(f"{name:>20}" for name in CALLS))
         for name, case in cases.items():
             with case():  # type: ignore[attr-defined]
                 row = measure(library, options.rounds, options.calls)
             base = base or row
-            print(f"{name:20}" + "".join(f"{row[c]:11.0f} ({row[c] - base[c]:+5.0f})" for c in CALLS))
+            added[name] = {call: round(row[call] - base[call]) for call in CALLS}
+            if not options.json:
+                print(f"{name:20}" + "".join(f"{row[c]:11.0f} ({row[c] - base[c]:+5.0f})" for c in CALLS))
+        if options.json:
+            print(json.dumps(added))
 
 
 if __name__ == "__main__":

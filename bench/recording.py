@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def arguments(description: str | None, events: int = 3_000_000) -> argparse.Argu
     parser.add_argument("--events", type=int, default=events, help="amplify to so many")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser
+
+
+def show(report: dict[str, object], *, as_json: bool) -> None:
+    """Print what a bench found."""
+    if as_json:
+        print(json.dumps(report))
+    else:
+        for name, value in report.items():
+            print(f"{name:56} {value}")
 
 
 def plain(capture: Path) -> bytes:

@@ -2,7 +2,6 @@
 with the enriched batch written. Million events a second of processor time, best of some rounds.
 """
 
-import json
 import time
 from collections.abc import Callable
 
@@ -65,11 +64,7 @@ def main() -> None:
         "the same + enriched batch, M events/s/core": round(events / writing / 1e6, 2),
         **result,
     }
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            print(f"{name:48} {value}")
+    recording.show(report, as_json=options.json)
 
 
 if __name__ == "__main__":
