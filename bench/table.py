@@ -36,7 +36,7 @@ def available(name: str, fallback: Path | None) -> Path | None:
 def result(bench: str, *arguments: str) -> dict[str, Any]:
     """What a bench reports; its failure is a row of the table, not the end of it."""
     command = [sys.executable, str(HERE / f"{bench}.py"), *arguments, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no output"]
         return {"failed": lines[-1]}
