@@ -88,7 +88,7 @@ proptest! {
         let lost = vec![Loss { stage: "ring".into(), reason: "full".into(), count: 3 }];
         let header = BatchHeader { host: "h".into(), time, lost, ..BatchHeader::default() };
         let mut body = enriched::encode(&header, &events, &facts, Origin::default(), "v");
-        let columns = event_columns(&[&body, &body]).unwrap();
+        let columns = event_columns(&[&body, &body], "k").unwrap();
         prop_assert_eq!(rows(&columns.events), 2 * events.len());
         prop_assert_eq!(rows(&columns.processes), 2);
         prop_assert_eq!(rows(&columns.ledger), 2 * 4);
@@ -96,7 +96,7 @@ proptest! {
             let at = at.index(body.len());
             body[at] = byte;
         }
-        if let Ok(columns) = event_columns(&[&body]) {
+        if let Ok(columns) = event_columns(&[&body], "k") {
             rows(&columns.events);
         }
     }
@@ -111,6 +111,6 @@ proptest! {
         };
         let output_fields = names.iter().enumerate().map(|(i, name)| (name.clone(), value(i))).collect();
         let body = alert::encode(&Alert { time, tags: names.clone(), output_fields, ..Alert::default() });
-        prop_assert_eq!(rows(&alert_columns(&[&body, &body, &body]).unwrap()), 3);
+        prop_assert_eq!(rows(&alert_columns(&[&body, &body, &body], "k").unwrap()), 3);
     }
 }
