@@ -78,7 +78,7 @@ def test_fastavro_reads_the_event_batches_that_the_engine_writes(made: list[Made
         assert {name: event[name] for name in told} == told
         assert event["process"] is None or event["process"] < len(record["processes"])
         assert event["file"] is None or event["file"] < len(record["files"])
-    assert len(rows(_engine.event_columns([body]).events)) == len(record["events"])
+    assert len(rows(_engine.event_columns([body], "k").events)) == len(record["events"])
 
 
 def test_fastavro_reads_the_alerts_that_the_engine_writes(everything: _engine.RuleSet) -> None:
@@ -200,7 +200,7 @@ def test_the_engine_reads_the_event_batches_that_fastavro_writes(record: dict[st
     body = written(EVENT_BATCH, record)
     told = _engine.header_of(body, "enriched")
     assert (told["host_id"], told["host"], told["count"]) == (record["host_id"], record["host"], record["count"])
-    columns = _engine.event_columns([body])
+    columns = _engine.event_columns([body], "k")
     found = rows(columns.events)
     assert len(found) == len(record["events"])
     for row, event in zip(found, record["events"], strict=True):
@@ -223,8 +223,8 @@ def test_the_engine_reads_the_alerts_that_fastavro_writes(record: dict[str, Any]
 
 READERS = {
     "raw": [_engine.decode_raw, _engine.header_of],
-    "enriched": [lambda body: _engine.event_columns([body]), lambda body: _engine.header_of(body, "enriched")],
-    "alert": [lambda body: _engine.alert_columns([body])],
+    "enriched": [lambda body: _engine.event_columns([body], "k"), lambda body: _engine.header_of(body, "enriched")],
+    "alert": [lambda body: _engine.alert_columns([body], "k")],
 }
 
 
