@@ -97,7 +97,7 @@ def test_fastavro_reads_the_alerts_that_the_engine_writes(everything: _engine.Ru
             fields = {field["name"]: field["value"] for field in alert["output_fields"]}
             if event["code"] != 1:  # the generic event is called after its system call
                 assert EVENTS[fields["evt.type"]][0] == event["code"]
-        told = rows(_engine.alert_columns(done.alerts))
+        told = rows(_engine.alert_columns(done.alerts, "k"))
         assert [row["id"] for row in told] == [alert["id"] for alert in alerts]
 
     check()
@@ -215,7 +215,7 @@ def test_the_engine_reads_the_event_batches_that_fastavro_writes(record: dict[st
 @settings(deadline=None)
 @given(values(ALERT))
 def test_the_engine_reads_the_alerts_that_fastavro_writes(record: dict[str, Any]) -> None:
-    (row,) = rows(_engine.alert_columns([written(ALERT, record)]))
+    (row,) = rows(_engine.alert_columns([written(ALERT, record)], "k"))
     for name in ("id", "rule", "priority", "source", "message", "tags"):
         assert row[name] == record[name]
     assert row["seq"] == record["seq"] % 2**64
