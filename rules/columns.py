@@ -4,6 +4,7 @@ Read by sql.py alone. A field without an entry has no SQL form; REFUSED says why
 """
 
 import errno
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from tiercel.schemas import tables
@@ -54,9 +55,10 @@ _PORTS = (
     rf"if({_IP}, toUInt16OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[2]), NULL), "
     rf"if({_IP}, toUInt16OrNull(extractGroups(ifNull(fd_name, ''), {_NAME_ENDS})[4]), NULL)]))"
 )
-# Up to the last slash; the root, and a name without slash, give the root; a slash at the end stays.
+# Up to the last slash; the root, and a name without slash, give the root; a slash at the end stays. What only the event
+# names has no type.
 _DIRECTORY = (
-    "multiIf(fd_type = 'directory', fd_name, fd_type = 'file', "
+    "multiIf(fd_type = 'directory', fd_name, fd_type = 'file' OR fd_type IS NULL, "
     "if(position(fd_name, '/') = 0 OR length(fd_name) - position(reverse(fd_name), '/') = 0, '/', "
     "if(endsWith(fd_name, '/'), fd_name, substring(fd_name, 1, length(fd_name) - position(reverse(fd_name), '/')))), "
     "NULL)"
@@ -79,9 +81,16 @@ def _types_with(flag: str) -> str:
     return _strings([event.name for event in tables.events() if flag in event.flags])
 
 
+def _types_where(test: Callable[[tables.Event], bool]) -> str:
+    return _strings([event.name for event in tables.events() if test(event)])
+
+
 def _res() -> str:
     codes, names = list(_ERRNO), [_ERRNO[code] for code in _ERRNO]
-    return f"if(res >= 0, 'SUCCESS', transform(-res, {codes}, {_strings(names)}, toString(res)))"
+    # Calls that answer with a process id: their errors stay numbers.
+    pids = _types_where(lambda event: bool(event.params) and event.params[0].type == "pid")
+    error = f"if(type IN {pids}, toString(res), transform(-res, {codes}, {_strings(names)}, toString(res)))"
+    return f"if(res >= 0, 'SUCCESS', {error})"
 
 
 def _caps(column: str) -> str:
@@ -93,10 +102,9 @@ def _events() -> dict[str, Column]:
     """Fields that `events` answers by itself."""
     text: dict[str, str] = {
         "evt.type": "type",
-        "syscall.type": "type",
         "evt.category": "category",
         "evt.source": "'syscall'",
-        "evt.dir": "'<'",
+        "evt.dir": f"if(type IN {_types_where(lambda event: event.code % 2 == 0)}, '>', '<')",
         "evt.hostname": "host",
         "evt.res": _res(),
         "fd.type": "fd_type",
@@ -149,6 +157,8 @@ def _events() -> dict[str, Column]:
     found |= {name: Column(sql, "events", "text") for name, sql in text.items()}
     found |= {name: Column(sql, "events", "int") for name, sql in number.items()}
     found |= {name: Column(f"({sql})", "events", "bool") for name, sql in truth.items()}
+    others = _types_where(lambda event: event.source != "syscall")
+    found["syscall.type"] = Column("type", "events", "text", guard=f"type NOT IN {others}")
     for end in "cslr":
         found[f"fd.{end}ip"] = Column(f"fd_{end}ip", "events", "ip")
         found[f"fd.{end}port"] = Column(f"fd_{end}port", "events", "port")
@@ -185,7 +195,7 @@ def _processes() -> dict[str, Column]:
     }
     number = {
         "proc.pid": "pid",
-        "proc.ppid": "ppid",
+        "proc.ppid": "nullIf(ppid, -1)",
         "proc.vpid": "nullIf(vpid, -1)",
         "proc.sid": "sid",
         "proc.pgid": "pgid",

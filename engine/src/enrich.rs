@@ -259,7 +259,7 @@ fn facts_of(state: &State, slot: Slot) -> Process {
 fn file_of(view: &EventView) -> Option<File> {
     let Some(fd) = view.file() else {
         let name = fd::unknown_name(view);
-        let typechar = fd::letter(view);
+        let typechar = fd::letter(view.event.kind());
         return (!name.is_empty()).then(|| File {
             typechar,
             name,

@@ -58,7 +58,7 @@ def test_facts_losses_and_alerts_arrive(clickhouse: ClickHouse) -> None:
     sink.write([batch(0, lost=[("ring", "ring_full", 4)], produced=7), alert])
     query = """SELECT seq, type, proc_name, proc_pid, proc_pname, fd_num, fd_name, res, args['fd']
                FROM events ORDER BY seq LIMIT 1"""
-    assert client.query(query).result_rows == [(1000, "close", "cat", 42, "bash", 3, None, 0, "3")]
+    assert client.query(query).result_rows == [(1000, "close", "cat", 42, "bash", 3, "", 0, "3")]
     query = "SELECT id, name, ancestor_names, ancestor_exepaths FROM processes"
     assert client.query(query).result_rows == [(77, "cat", ["bash"], ["/bin/bash"])]
     query = "SELECT kind, stage, reason, count FROM ledger ORDER BY kind"

@@ -13,6 +13,7 @@ use crate::{
     avro::enriched::EventBatch,
     event::Event,
     facts::{EventFacts, File, Process},
+    fields::fd,
     generated::{events::EventKind, syscalls::PPM_SC_NAMES},
     render,
     table::Category,
@@ -113,7 +114,7 @@ impl Events {
             self.add_kind(&event, file);
             let process = facts.process.map(|index| index as usize);
             self.add_process(process.map(|index| (&batch.enriched.processes[index], &keys[index])));
-            self.add_file(facts, file.zip(facts.file.map(|file| &files[file as usize])));
+            self.add_file(&event, facts, file.zip(facts.file.map(|file| &files[file as usize])));
             self.res.append_option(event.result());
             self.open.append_value(open_bits(&event));
             self.add_args(&event, facts, file);
@@ -209,17 +210,27 @@ impl Events {
         self.user_uid.append_value(process.uid);
     }
 
-    fn add_file(&mut self, facts: &EventFacts, file: Option<(&File, &FileKeys)>) {
+    fn add_file(&mut self, event: &Event, facts: &EventFacts, file: Option<(&File, &FileKeys)>) {
         self.fd_num.append_option(facts.fd);
         let (file, keys) = file.unzip();
-        // What was named by a call that failed is no descriptor.
-        let open = file.filter(|_| facts.fd.is_none_or(|fd| fd >= 0));
+        let open = file.filter(|file| is_open(event, facts, file));
         let kind = keys.filter(|_| open.is_some());
-        self.fd_typechar.push_key_option(kind.map(|keys| keys.typechar));
+        // These two answer wherever an event has a descriptor, be it unknown.
+        let (typechar, name) = match keys {
+            Some(keys) => (Some(keys.typechar), Some(keys.name)),
+            None => facts
+                .fd
+                .map(|_| {
+                    let letter = fd::letter(event.kind());
+                    (self.fd_typechar.intern(&[letter]), self.fd_name.intern(b""))
+                })
+                .unzip(),
+        };
+        self.fd_typechar.push_key_option(typechar);
         self.fd_type.push_key_option(kind.map(|keys| keys.kind));
-        self.fd_name.push_key_option(keys.map(|keys| keys.name));
-        self.fd_nameraw.push_key_option(keys.map(|keys| keys.raw));
-        self.fd_l4proto.push_key_option(keys.map(|keys| keys.l4proto));
+        self.fd_name.push_key_option(name);
+        self.fd_nameraw.push_key_option(kind.map(|keys| keys.raw));
+        self.fd_l4proto.push_key_option(kind.map(|keys| keys.l4proto));
         let ends: [Option<(IpAddr, u16)>; 4] =
             file.map_or([None; 4], |file| [file.client, file.server, file.local, file.remote]);
         for (end, (ips, ports)) in ends.into_iter().zip(self.ips.iter_mut().zip(&mut self.ports)) {
@@ -297,6 +308,12 @@ impl Events {
         table.add_same("origin", origin, count)?;
         table.finish()
     }
+}
+
+/// Whether the file is a descriptor: what only the event names was never opened, as far as the engine knows.
+fn is_open(event: &Event, facts: &EventFacts, file: &File) -> bool {
+    let unknown_socket = event.kind() == EventKind::Connect && file.typechar == fd::letter(EventKind::Connect);
+    facts.fd.is_none_or(|fd| fd >= 0) && !unknown_socket
 }
 
 /// `evt.type`: of a call without an event of its own, the name of the call.

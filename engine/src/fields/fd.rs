@@ -97,13 +97,16 @@ pub(super) fn typechar<'a>(view: &EventView<'a>) -> Value<'a> {
     if view.seen.fd.is_none() || view.seen.thread.is_none() {
         return Value::Absent;
     }
-    Value::Owned(vec![view.file().map_or_else(|| letter(view), |fd| fd.kind.names().1)])
+    Value::Owned(vec![
+        view.file()
+            .map_or_else(|| letter(view.event.kind()), |fd| fd.kind.names().1),
+    ])
 }
 
 /// Letter of what an event with an unknown descriptor works on.
-pub(crate) fn letter(view: &EventView) -> u8 {
+pub(crate) fn letter(kind: EventKind) -> u8 {
     use EventKind as K;
-    match view.event.kind() {
+    match kind {
         K::Open | K::Openat | K::Openat2 | K::Creat | K::OpenByHandleAt => b'f',
         K::Socket | K::Accept | K::Accept4 => b'4',
         K::Pipe | K::Pipe2 => b'p',

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     generated::fields::Field,
-    value::{Facts, Value},
+    value::{Facts, FieldArg, Value},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +150,24 @@ pub struct Test {
     right: Right,
 }
 
+/// Fields of both ends or of names: `exists` asks whether the descriptor is known at all.
+fn asks_for_descriptor(field: Field) -> bool {
+    use Field as F;
+    matches!(
+        field,
+        F::FdIp | F::FdPort | F::FdNet | F::FdCipName | F::FdSipName | F::FdLipName | F::FdRipName
+    )
+}
+
 impl Test {
     pub fn compile(row: &TestRow, operands: &[Operand]) -> Result<Test, PlanError> {
-        let left = operands[row.left].clone();
         let op = Op::parse(&row.op)?;
+        let left = match &operands[row.left] {
+            Operand::Field(field, _) if op == Op::Exists && asks_for_descriptor(*field) => {
+                Operand::Field(Field::FdType, FieldArg::None)
+            }
+            left => left.clone(),
+        };
         let right = match (op, row.right, row.modifier.as_deref()) {
             (Op::Exists, None, None) => Right::Exists,
             (_, Some(_), Some(_)) => return invalid("an operator cannot have a modifier and an operand to its right"),
