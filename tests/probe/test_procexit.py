@@ -45,6 +45,7 @@ def test_a_core_dump(trace: Tracer, tmp_path: Path) -> None:
     def dump() -> None:
         os.chdir(tmp_path)
         resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background jobs inherit that it is ignored
         os.kill(os.getpid(), signal.SIGQUIT)
 
     status, params = exit_of(trace, dump)

@@ -230,7 +230,8 @@ def test_hostile_files() -> None:
     )
     started = time.process_time()
     assert "more than 1000000 nodes" in errors(bomb)[0]
-    assert "nested deeper than" in errors("[" * 100_000)[0]
+    assert "nested deeper than" in errors("[" * 100)[0]
+    assert "nest" in errors("[" * 100_000)[0]  # PyYAML has a limit of its own since 6.0.4
     assert "becomes too large" in errors(doubling + rule("m60"))[0]
     assert errors("- rule: \x01\n")
     assert errors("- rule: '" + "x" * 100)
