@@ -7,6 +7,8 @@ from typing import Protocol
 
 from tiercel.joints.base import Consumer, Message
 
+_AT_ONCE = 32
+
 
 @dataclass
 class Stored:
@@ -39,9 +41,12 @@ class Sink(Protocol):
 
 
 class Gatherer:
-    """Collects messages until an insert is worth its while: large ones under load, quick ones when it is quiet."""
+    """Collects messages until an insert is worth its while: large ones under load, quick ones when it is quiet.
 
-    def __init__(self, *, delay: float = 1.0, max_bytes: int = 16 << 20, max_messages: int = 192) -> None:
+    Bytes tell when it is large: an alert is a hundredth of a batch, and many of them make no insert worth its while.
+    """
+
+    def __init__(self, *, delay: float = 1.0, max_bytes: int = 16 << 20, max_messages: int = 10_000) -> None:
         self.messages: list[Message] = []
         self._delay, self._max_bytes, self._max_messages = delay, max_bytes, max_messages
         self._bytes = 0
@@ -61,8 +66,8 @@ class Gatherer:
         return full or time.monotonic() - self._since >= self._delay
 
     def room(self) -> int:
-        """Messages that may still be added."""
-        return max(1, self._max_messages - len(self.messages))
+        """Messages to ask for next: few at once, as only then their bytes are known."""
+        return max(1, min(_AT_ONCE, self._max_messages - len(self.messages)))
 
     def take(self) -> list[Message]:
         taken, self.messages, self._bytes = self.messages, [], 0

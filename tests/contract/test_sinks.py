@@ -102,6 +102,14 @@ def test_a_gatherer_waits_for_company_but_not_for_ever() -> None:
     assert not gatherer.due()
 
 
+def test_many_small_messages_make_no_insert_worth_its_while() -> None:
+    gatherer = Gatherer(delay=60, max_bytes=100_000)
+    gatherer.add([events(offset, b"x") for offset in range(5000)])
+    assert not gatherer.due()
+    gatherer.add([events(5000, b"x" * 100_000)])
+    assert gatherer.due()
+
+
 def test_a_directory_works_like_a_server(tmp_path: Path) -> None:
     # In a process of its own: one process opens one chDB directory in its life.
     code = (
