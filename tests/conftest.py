@@ -5,8 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tiercel.testing.services import *  # noqa: F403
+
+# How fast a machine makes its examples is no property of what is tested; a test that hangs ends at pytest's timeout.
+settings.register_profile("tiercel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tiercel")
 
 _MUST_RUN = ("bpf", "services")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.events import EVENTS, MadeEvent, events
@@ -63,7 +63,6 @@ def outcome(made: list[MadeEvent], rules: _engine.RuleSet | None = None) -> _eng
     return _engine.Host().process(raw, rules, partition=3, offset=77)
 
 
-@settings(deadline=None)
 @given(st.lists(events(), max_size=6))
 def test_fastavro_reads_the_event_batches_that_the_engine_writes(made: list[MadeEvent]) -> None:
     body = outcome(made).enriched
@@ -82,7 +81,6 @@ def test_fastavro_reads_the_event_batches_that_the_engine_writes(made: list[Made
 
 
 def test_fastavro_reads_the_alerts_that_the_engine_writes(everything: _engine.RuleSet) -> None:
-    @settings(deadline=None)
     @given(st.lists(events(), max_size=4))
     def check(made: list[MadeEvent]) -> None:
         done = outcome(made, everything)
@@ -194,7 +192,6 @@ def event_batches(draw: st.DrawFn) -> dict[str, Any]:
     return record
 
 
-@settings(deadline=None)
 @given(event_batches())
 def test_the_engine_reads_the_event_batches_that_fastavro_writes(record: dict[str, Any]) -> None:
     body = written(EVENT_BATCH, record)
@@ -212,7 +209,6 @@ def test_the_engine_reads_the_event_batches_that_fastavro_writes(record: dict[st
     assert {row["id"] for row in rows(columns.processes)} == {p["id"] % 2**64 for p in record["processes"]}
 
 
-@settings(deadline=None)
 @given(values(ALERT))
 def test_the_engine_reads_the_alerts_that_fastavro_writes(record: dict[str, Any]) -> None:
     (row,) = rows(_engine.alert_columns([written(ALERT, record)], "k"))
@@ -235,7 +231,6 @@ def bodies(everything: _engine.RuleSet, made: list[MadeEvent]) -> dict[str, byte
 
 
 def test_a_cut_message_is_refused_in_one_line(everything: _engine.RuleSet) -> None:
-    @settings(deadline=None)
     @given(st.lists(events(), min_size=1, max_size=2), st.data())
     def check(made: list[MadeEvent], data: st.DataObject) -> None:
         for kind, body in bodies(everything, made).items():
@@ -247,7 +242,6 @@ def test_a_cut_message_is_refused_in_one_line(everything: _engine.RuleSet) -> No
 
 
 def test_a_damaged_message_is_read_or_refused_in_one_line(everything: _engine.RuleSet) -> None:
-    @settings(deadline=None)
     @given(
         st.lists(events(), max_size=3), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1), st.data()
     )
@@ -265,7 +259,6 @@ def test_a_damaged_message_is_read_or_refused_in_one_line(everything: _engine.Ru
     check()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_bytes_of_any_kind_are_refused_in_one_line(body: bytes) -> None:
     for readers in READERS.values():
