@@ -107,7 +107,7 @@ def _lockdown() -> Finding:
     if state != "confidentiality":
         return Finding("lockdown", True, state)
     cast = libbpf.kernel_has_function("bpf_rdonly_cast")
-    lacking = "" if cast else "; this kernel is older than 6.2, so events lack file names that the kernel alone knows"
+    lacking = "" if cast else "; before Linux 6.2 that leaves out inodes, socket addresses, cgroups and program paths"
     return Finding("lockdown", True, f"confidentiality: kernel memory is read by typed loads only{lacking}")
 
 

@@ -4,6 +4,7 @@ Nothing here decides anything; a call that fails raises OSError with the kernel'
 """
 
 import ctypes
+import mmap
 import os
 from collections import deque
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
@@ -14,6 +15,7 @@ BTF_KIND_FUNC = 12
 BTF_KIND_DATASEC = 15
 MAP_TYPE_RINGBUF = 27
 LOG_LINES = 400
+LOG_BYTES = 17 << 20  # libbpf gives a verifier's log of up to 16 MiB in one message; what it says last is the reason
 
 _PRINT = CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 PREPARE = CFUNCTYPE(c_int, c_void_p, c_void_p, ctypes.c_long)
@@ -79,8 +81,10 @@ def library() -> ctypes.CDLL:
     libc = ctypes.CDLL(None)
     libc.vsnprintf.argtypes = (c_char_p, c_size_t, c_char_p, c_void_p)
 
+    # Anonymous memory, so that only what a message fills is there.
+    buffer = (ctypes.c_char * LOG_BYTES).from_buffer(mmap.mmap(-1, LOG_BYTES))
+
     def keep(_level: int, text: bytes, arguments: int) -> int:
-        buffer = ctypes.create_string_buffer(65536)
         libc.vsnprintf(buffer, len(buffer), text, arguments)
         log.extend(buffer.value.decode(errors="replace").rstrip().splitlines())
         return 0

@@ -132,18 +132,23 @@ static __always_inline struct credentials task__credentials(struct task_struct *
     return out;
 }
 
+// Address of the id that a `struct pid` has in the namespace of this level. Masked, as old verifiers add only bounded
+// numbers to a typed pointer; the kernel has 32 levels of 16 bytes at most.
+static __always_inline u64 pid__upid(u64 pid, u32 level) {
+    u64 offset = level * (u64)bpf_core_type_size(struct upid);
+    OPAQUE(offset);
+    return pid + bpf_core_field_offset(struct pid, numbers) + (offset & 1023);
+}
+
 // Id in the innermost pid namespace of a `struct pid`; `outer` asks for the one in the first namespace.
 static __always_inline s64 pid__nr(u64 pid, bool outer) {
     if (!pid)
         return 0;
-    u32 level = outer ? 0 : READ(struct pid, pid, level);
-    u64 first = pid + bpf_core_field_offset(struct pid, numbers);
-    return READ(struct upid, first + level * (u64)bpf_core_type_size(struct upid), nr);
+    return READ(struct upid, pid__upid(pid, outer ? 0 : READ(struct pid, pid, level)), nr);
 }
 
 static __always_inline u64 pid__namespace(u64 pid) {
-    u64 first = pid + bpf_core_field_offset(struct pid, numbers);
-    return (u64)READ(struct upid, first + READ(struct pid, pid, level) * (u64)bpf_core_type_size(struct upid), ns);
+    return (u64)READ(struct upid, pid__upid(pid, READ(struct pid, pid, level)), ns);
 }
 
 static __always_inline u64 task__init_start(struct task_struct *task) {
@@ -174,7 +179,7 @@ static __always_inline u32 task__tty(struct task_struct *task) {
     ({                                                                                                                 \
         s64 __pages;                                                                                                   \
         if (bpf_core_type_exists(struct mm_rss_stat))                                                                  \
-            __pages = ((struct mm_struct___before_6_2 *)(mm))->rss_stat.count[kind].counter;                           \
+            __pages = READ(struct mm_struct___before_6_2, mm, rss_stat.count[kind].counter);                           \
         else                                                                                                           \
             __pages = (mm)->rss_stat[kind].count;                                                                      \
         __pages > 0 ? (u32)__pages *PAGE_KIB : 0;                                                                      \

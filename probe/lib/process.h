@@ -41,7 +41,7 @@ __noinline u32 scratch__pointers(struct scratch *s, u32 pos, u64 table) {
         u32 at = pos;
         OPAQUE(at);
         at &= POSITION_MASK;
-        long len = bpf_probe_read_user_str(&s->data[at], STRING_MAX, (const void *)address);
+        long len = read__user_str(&s->data[at], STRING_MAX, address);
         if (len <= 0)
             break;
         pos += len;

@@ -31,6 +31,17 @@ extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
         __value;                                                                                                       \
     })
 
+// A member of a few bits.
+#define READ_BITS(type, address, field)                                                                                \
+    ({                                                                                                                 \
+        u64 __bits = 0, __from = (u64)(address);                                                                       \
+        if (targ_cast)                                                                                                 \
+            __bits = CAST(type, __from)->field;                                                                        \
+        else if (targ_probe_kernel)                                                                                    \
+            __bits = BPF_CORE_READ_BITFIELD_PROBED((type *)__from, field);                                             \
+        __bits;                                                                                                        \
+    })
+
 // Forget what the compiler knows of a value, so that the bound check or mask before it survives optimisation.
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
@@ -70,3 +81,13 @@ static __always_inline u64 read__pointer(u64 table, u32 index) {
         bpf_probe_read_user(&__user, sizeof(__user), (const void *)(address));                                         \
         __user;                                                                                                        \
     })
+
+// A string of user memory with its NUL, at most `size` bytes: how many, negative where the page is away. Old kernels
+// count none, and write none, for an empty string.
+static __always_inline long read__user_str(u8 *to, const u32 size, u64 address) {
+    long len = bpf_probe_read_user_str(to, size, (const void *)address);
+    if (len)
+        return len;
+    to[0] = 0;
+    return 1;
+}

@@ -169,7 +169,7 @@ static __always_inline void record__none(struct record *r) {
 static __always_inline void record__user_str(struct record *r, u64 address) {
     long len = 0;
     if (address) {
-        len = bpf_probe_read_user_str(record__here(r), STRING_MAX, (const void *)address);
+        len = read__user_str(record__here(r), STRING_MAX, address);
         if (len < 0) {
             r->counters->page_fault++;
             len = 0;

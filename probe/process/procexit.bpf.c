@@ -32,7 +32,7 @@ static __always_inline s64 task__reaper(struct task_struct *task) {
         u64 ancestor = (u64)task->real_parent;
         for (u32 i = 0; i < ANCESTORS_LOOKED_AT && ancestor && ancestor != init; i++) {
             u64 signal = (u64)READ(struct task_struct, ancestor, signal);
-            if (CAST(struct signal_struct, signal)->is_child_subreaper)
+            if (READ_BITS(struct signal_struct, signal, is_child_subreaper))
                 return READ(struct task_struct, ancestor, pid);
             ancestor = (u64)READ(struct task_struct, ancestor, real_parent);
         }
