@@ -11,6 +11,7 @@ import pytest
 from .conftest import Tracer, memory, syscall
 
 pytestmark = pytest.mark.bpf
+EXE_WRITABLE = 1
 
 
 def expected_cgroups(pid: int | str = "self") -> bytes:
@@ -41,7 +42,7 @@ def own_facts() -> dict[str, Any]:
         "tty": int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[4]),
         "vpgid": os.getpgrp(),
         "loginuid": int(loginuid.read_text()) if loginuid.exists() else 2**32 - 1,
-        "flags": 1,  # EXE_WRITABLE
+        "flags": EXE_WRITABLE if os.access(exe, os.W_OK) else 0,
         "cap_inheritable": int(status["CapInh"], 16),
         "cap_permitted": int(status["CapPrm"], 16),
         "cap_effective": int(status["CapEff"], 16),
