@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import lz4.frame
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
@@ -174,11 +173,8 @@ class ClickHouseSink:
         return table.take(pa.array(kept, pa.int64())) if len(kept) < table.num_rows else table
 
     def _insert(self, name: str, stream: bytes) -> None:
-        """Insert an Arrow IPC stream as it is; packed if it goes over a network."""
-        names = pa.ipc.open_stream(stream).schema.names
-        encoding = "lz4" if self._client.write_compression else None
-        packed = lz4.frame.compress(stream) if encoding else stream
-        self._client.raw_insert(name, names, packed, fmt="ArrowStream", compression=encoding)
+        """Insert an Arrow IPC stream as it is: its buffers are packed."""
+        self._client.raw_insert(name, pa.ipc.open_stream(stream).schema.names, stream, fmt="ArrowStream")
 
     def _insert_processes(self, table: pa.Table) -> None:
         fresh: dict[int, int] = {}
@@ -245,7 +241,7 @@ def _table(stream: bytes) -> pa.Table:
 
 def _stream(table: pa.Table) -> bytes:
     out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, table.schema) as writer:
+    with pa.ipc.new_stream(out, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_table(table)
     return bytes(out.getvalue())
 
