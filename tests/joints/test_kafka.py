@@ -51,9 +51,11 @@ def test_a_host_keeps_its_partition_and_committed_messages_do_not_come_again(top
     consumer.commit(messages)
     assert consumer.lag() == 0
     consumer.close()
+    assert joint.behind(topics_ready.client, "test-joint", [topics.QUARANTINE]) == 0
 
     assert producer.send(topics.QUARANTINE, b"host-0", b"new", partition=2)
     producer.flush()
+    assert joint.behind(topics_ready.client, "test-joint", [topics.QUARANTINE]) == 1
     consumer = joint.KafkaConsumer(topics_ready.client, "test-joint", [topics.QUARANTINE])
     found = eventually(lambda: consumer.read(100, 0.5))
     assert [(m.value, m.partition) for m in found] == [(b"new", 2)]

@@ -61,6 +61,7 @@ def collect(
             batch_bytes=settings.collector.batch_bytes,
             schema_id=registry.ids["raw_batch"] if registry is not None else None,
         )
+        log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
         totals = collector.run(stop)
     finally:
         source.close()

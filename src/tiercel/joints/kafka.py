@@ -235,3 +235,19 @@ def ends(client: dict[str, Any], topic: str, partitions: Iterable[int], timeout:
         return {}
     finally:
         consumer.close()
+
+
+def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
+    """Messages of these topics that the group has not committed."""
+    places = [ck.TopicPartition(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
+    asked = ck.ConsumerGroupTopicPartitions(group, places)
+    admin = AdminClient({**client, "log_level": 0})  # kept: an answer never comes to a client that is gone
+    try:
+        answer = admin.list_consumer_group_offsets([asked], request_timeout=10.0)[group].result()
+    except ck.KafkaException as error:
+        raise KafkaError(f"offsets of the group {group} are not known: {error.args[0].str()}") from None
+    done = {(place.topic, place.partition): max(0, place.offset) for place in answer.topic_partitions}
+    last = {topic: ends(client, topic, [p.partition for p in places if p.topic == topic]) for topic in topics}
+    return sum(
+        max(0, last[place.topic].get(place.partition, 0) - done[place.topic, place.partition]) for place in places
+    )

@@ -9,15 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import tiercel.schemas
 from tiercel.errors import KafkaError, TiercelError
+from tiercel.joints import kafka as joint
 from tiercel.schemas import topics
 from tiercel.testing.kafka_server import KafkaServer
 
 PARTITIONS = 3
+# In the order of the stream: the consumer group of each, and what it reads.
+_STAGES: tuple[tuple[str, str | None, list[str]], ...] = (
+    ("collect", None, []),
+    ("process", "tiercel-worker", [topics.RAW]),
+    ("sink", "tiercel-sink", [topics.EVENTS, topics.ALERTS]),
+)
 
 _HINTS = """
 Watch the alerts, in another terminal:
@@ -83,6 +90,7 @@ class Cluster:
                 self.start("sink")
             if self._collect is not None:
                 self.start("collect", *self._collect)
+                self._wait_for("collect", "collector started")
         except BaseException:
             self._stack.close()
             raise
@@ -104,7 +112,12 @@ class Cluster:
         }
         with self.log(stage).open("ab") as out:
             self.processes[stage] = subprocess.Popen(
-                [sys.executable, "-m", "tiercel", stage, *arguments], stdout=out, stderr=out, env=environment
+                [sys.executable, "-m", "tiercel", stage, *arguments],
+                stdout=out,
+                stderr=out,
+                env=environment,
+                # Ctrl-C is for the cluster alone, which ends its stages one after the other.
+                process_group=0,
             )
         return self.processes[stage]
 
@@ -121,27 +134,42 @@ class Cluster:
 
     def stop(self, stage: str, how: int = signal.SIGTERM, timeout: float = 15.0) -> int:
         """End one stage and return its exit status."""
-        process = self.processes.pop(stage)
+        process = self.processes[stage]
         process.send_signal(how)
         try:
-            return process.wait(timeout)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.wait()
+        status = process.wait()
+        del self.processes[stage]
+        return status
 
     def _wait_for(self, stage: str, text: str, timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while text not in self.log(stage).read_text(errors="replace"):
             self.check()
             if time.monotonic() > deadline:
-                raise KafkaError(f"tiercel {stage} did not get its partitions; see {self.log(stage)}")
+                raise KafkaError(f"tiercel {stage} is not ready after {timeout:.0f} s; see {self.log(stage)}")
             time.sleep(0.1)
 
     def _stop(self) -> None:
-        # In the order of the stream, so that what was collected still arrives.
-        for stage in ("collect", "process", "sink"):
-            if stage in self.processes:
-                self.stop(stage)
+        # In the order of the stream, each when it has done what came before, so that what was collected still arrives.
+        try:
+            for stage, group, inputs in _STAGES:
+                if stage in self.processes:
+                    if group is not None and self.processes[stage].poll() is None:
+                        self._wait_until_done(group, inputs)
+                    self.stop(stage)
+        finally:  # a second Ctrl-C: none may be left behind
+            for process in self.processes.values():
+                process.kill()
+
+    def _wait_until_done(self, group: str, inputs: list[str], timeout: float = 15.0) -> None:
+        client = {"bootstrap.servers": self.kafka.brokers}
+        deadline = time.monotonic() + timeout
+        with suppress(KafkaError):
+            while time.monotonic() < deadline and joint.behind(client, group, inputs):
+                time.sleep(0.2)
 
 
 def main() -> int:
