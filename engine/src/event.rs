@@ -16,6 +16,8 @@ pub struct Header {
     params: u16,
     /// Start of the first parameter in `Batch::data`.
     start: u32,
+    /// Changes the state and is not shown (captures mark such events).
+    hidden: bool,
 }
 
 /// Events in one arena: parameters back to back in the encoding of reference captures (little-endian integers, strings
@@ -25,6 +27,8 @@ pub struct Batch {
     headers: Vec<Header>,
     ends: Vec<u32>,
     data: Vec<u8>,
+    /// What was known of the host before this batch is void: a capture goes on with another recording.
+    begins_section: bool,
 }
 
 /// One event of a batch.
@@ -58,6 +62,22 @@ impl Batch {
         self.headers.clear();
         self.ends.clear();
         self.data.clear();
+        self.begins_section = false;
+    }
+
+    pub fn begin_section(&mut self) {
+        self.begins_section = true;
+    }
+
+    pub fn begins_section(&self) -> bool {
+        self.begins_section
+    }
+
+    /// The event appended last changes the state and is not shown.
+    pub fn hide_last(&mut self) {
+        if let Some(header) = self.headers.last_mut() {
+            header.hidden = true;
+        }
     }
 
     /// Append an event; `params` are its encoded parameters in order, an empty slice being "no value".
@@ -84,6 +104,7 @@ impl Batch {
             first_param,
             params,
             start,
+            hidden: false,
         });
     }
 
@@ -117,6 +138,7 @@ impl Batch {
             first_param,
             params,
             start,
+            hidden: false,
         });
     }
 
@@ -179,6 +201,10 @@ impl<'a> Event<'a> {
 
     pub fn kind(&self) -> EventKind {
         self.header.kind
+    }
+
+    pub fn is_hidden(&self) -> bool {
+        self.header.hidden
     }
 
     pub fn param_count(&self) -> usize {

@@ -138,13 +138,16 @@ impl Host {
     /// Let every event of a capture change the state and show it, as it left it, to `look`.
     pub fn each(&mut self, batch: &Batch, hostname: &str, mut look: impl FnMut(&EventView)) {
         self.rename(hostname);
+        if batch.begins_section() {
+            self.state.clear();
+        }
         for event in batch.iter() {
             // The lists at the start of a capture, users among them, have no time and no number.
             if event.ts() != 0 && event.kind().info().source != Source::Snapshot {
                 self.replayed += 1;
             }
             let number = self.replayed;
-            if let Some(seen) = self.step(&event, number) {
+            if let Some(seen) = self.step(&event, number).filter(|_| !event.is_hidden()) {
                 look(&view(&self.state, &event, &seen, number, &self.hostname, self.first_ts));
             }
         }

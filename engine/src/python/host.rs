@@ -194,6 +194,14 @@ impl PyHost {
             .collect()
     }
 
+    /// What is known of a thread, None if nothing is.
+    fn describe<'py>(&self, py: Python<'py>, tid: i64) -> PyResult<Bound<'py, PyAny>> {
+        match self.host.state.describe(tid) {
+            Some(facts) => py.import("json")?.call_method1("loads", (facts.to_string(),)),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+
     #[getter]
     fn counters(&self) -> HashMap<&'static str, u64> {
         self.host.counters()

@@ -1,5 +1,6 @@
 //! Events of old captures become current ones, after schemas/conversions.toml: an enter event waits for its exit, an exit takes
-//! from it what it lacks, a superseded event gets its successor's code and parameters.
+//! from it what it lacks, a superseded event gets its successor's code and parameters. What a call was given when it began counts
+//! more than what its memory held when it ended.
 
 use hashbrown::HashMap;
 
@@ -12,6 +13,34 @@ use crate::{
     table::{Action, Coding, Conversion, Fill, ParamType},
 };
 
+/// A call whose enter event is believed: which of its parameters stand for which of the exit's.
+struct Entered {
+    enter: u16,
+    params: &'static [(usize, usize)],
+    /// The exit's parameter with open flags, of which some bits are the driver's.
+    flags: Option<usize>,
+    even_failed: bool,
+}
+
+const fn entered(enter: u16, params: &'static [(usize, usize)], flags: Option<usize>, even_failed: bool) -> Entered {
+    Entered {
+        enter,
+        params,
+        flags,
+        even_failed,
+    }
+}
+
+/// open, creat, openat, openat2, connect.
+static ENTERS: [Entered; 5] = [
+    entered(2, &[(0, 1), (1, 2)], Some(2), false),
+    entered(58, &[(0, 1)], None, false),
+    entered(306, &[(0, 1), (1, 2), (2, 3)], Some(3), false),
+    entered(326, &[(0, 1), (1, 2), (2, 3)], Some(3), false),
+    entered(22, &[(1, 3)], None, true),
+];
+/// O_F_CREATED and the bits above it.
+const ADDED_FLAGS: u32 = !0 << 14;
 const MOST_ROUNDS: usize = 50;
 /// Threads whose enter event is kept: beyond, an exit finds none, as it does after a loss.
 const MOST_ENTERED: usize = 262_144;
@@ -54,6 +83,7 @@ impl Converter {
             if let Known::Current(kind) = known
                 && record.ends.len() == kind.info().params.len()
             {
+                self.prefer_entered(record);
                 self.forget(record.tid);
                 return Converted::Event(kind);
             }
@@ -64,7 +94,12 @@ impl Converter {
                         self.store(record);
                         return Converted::Nothing;
                     }
-                    Action::Pass => return deliver(known, record),
+                    Action::Pass => {
+                        if ENTERS.iter().any(|row| row.enter == record.code) {
+                            self.store(record);
+                        }
+                        return deliver(known, record);
+                    }
                 },
                 (None, Known::Old(layout)) if layout.enter && layout.old && !layout.managed => {
                     return Converted::Nothing;
@@ -75,6 +110,46 @@ impl Converter {
             }
         }
         Converted::Unknown
+    }
+
+    /// Whether the thread's enter event has a say in this exit.
+    #[inline]
+    pub fn has_entered(&self, tid: i64, code: u16) -> bool {
+        !self.entered.is_empty()
+            && self.entered.get(&tid).is_some_and(|enter| enter.code + 1 == code)
+            && ENTERS.iter().any(|row| row.enter + 1 == code)
+    }
+
+    /// Paths, flags and addresses as the kernel took them: while a call runs another thread may write over its copy.
+    fn prefer_entered(&mut self, record: &mut Record) {
+        let Some(enter) = self.entered.get(&record.tid) else {
+            return;
+        };
+        let Some(row) = ENTERS
+            .iter()
+            .find(|row| row.enter == enter.code && row.enter + 1 == record.code)
+        else {
+            return;
+        };
+        // A call that failed has no descriptor that could be named wrongly; a connection may still be on its way.
+        let failed = record
+            .param(0)
+            .is_none_or(|result| result.last().is_none_or(|byte| *byte >= 0x80));
+        if failed && !row.even_failed {
+            return;
+        }
+        for &(from, to) in row.params {
+            let Some(bytes) = enter.param(from).filter(|bytes| !matches!(*bytes, b"" | b"<NA>\0")) else {
+                continue;
+            };
+            if Some(to) == row.flags {
+                let word = |bytes: &[u8]| u32::from_le_bytes(resized(bytes, false)[..4].try_into().unwrap_or_default());
+                let exit = record.param(to).map_or(0, word);
+                record.replace(to, &(word(bytes) & !ADDED_FLAGS | exit & ADDED_FLAGS).to_le_bytes());
+            } else {
+                record.replace(to, bytes);
+            }
+        }
     }
 
     fn store(&mut self, record: &Record) {

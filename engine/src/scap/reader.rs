@@ -34,6 +34,9 @@ pub struct CaptureReader {
     told: usize,
     begun: bool,
     events: bool,
+    section_has_events: bool,
+    /// The next batch begins another section.
+    new_section: bool,
     finished: bool,
     skipped: u64,
     failure: Option<Error>,
@@ -65,13 +68,19 @@ impl CaptureReader {
     /// Up to `limit` events, either all from lists or all of the capture; `None` when there is no whole block left. A fault is
     /// told after all that is whole before it, and again by every later call.
     pub fn next(&mut self, limit: usize) -> Result<Option<Batch>> {
-        let mut batch = Batch::new();
+        let mut batch = self.new_batch();
         while batch.len() < limit && self.failure.is_none() {
+            if self.new_section {
+                if !batch.is_empty() {
+                    break;
+                }
+                batch = self.new_batch();
+            }
             if self.told < self.lists.len() {
                 if !batch.is_empty() {
                     break;
                 }
-                return Ok(Some(self.tell_lists(limit)));
+                return Ok(Some(self.tell_lists(batch, limit)));
             }
             match self.block(&mut batch) {
                 Ok(true) => {}
@@ -82,12 +91,22 @@ impl CaptureReader {
         match (&self.failure, batch.is_empty()) {
             (_, false) => Ok(Some(batch)),
             (Some(error), true) => Err(error.clone()),
-            (None, true) => Ok(None),
+            (None, true) => {
+                self.new_section |= batch.begins_section();
+                Ok(None)
+            }
         }
     }
 
-    fn tell_lists(&mut self, limit: usize) -> Batch {
+    fn new_batch(&mut self) -> Batch {
         let mut batch = Batch::new();
+        if std::mem::take(&mut self.new_section) {
+            batch.begin_section();
+        }
+        batch
+    }
+
+    fn tell_lists(&mut self, mut batch: Batch, limit: usize) -> Batch {
         let end = self.lists.len().min(self.told.saturating_add(limit.max(1)));
         batch.extend(&self.lists, self.told..end);
         self.told = end;
@@ -111,7 +130,7 @@ impl CaptureReader {
             };
         };
         if let Block::Event { counted, flagged, .. } = whole.block {
-            self.events = true;
+            (self.events, self.section_has_events) = (true, true);
             self.event(&whole, counted, flagged, batch)?;
         } else {
             self.metadata(&whole)?;
@@ -139,6 +158,12 @@ impl CaptureReader {
         let at = whole.at;
         if !whole.trailer_matches {
             return Err(Error::Trailer { at });
+        }
+        if self.section_has_events {
+            // Another recording was put behind the first.
+            self.section_has_events = false;
+            self.new_section = true;
+            self.converter.clear();
         }
         let body = self.buffer.body(whole);
         let lists = &mut self.lists;
@@ -170,17 +195,22 @@ impl CaptureReader {
             self.skipped += 1;
             return Ok(());
         };
-        if let Some(kind) = raw.ready() {
+        if let Some(kind) = raw.ready()
+            && !self.converter.has_entered(raw.tid, raw.code)
+        {
             self.converter.forget(raw.tid);
             raw.push(kind, batch);
             return Ok(());
         }
-        let (code, params) = (raw.code, raw.count());
+        let (code, params, hidden) = (raw.code, raw.count(), raw.hidden);
         record.take(&raw);
         match self.converter.convert(record) {
             Converted::Event(kind) => {
                 let lengths = record.lengths(record.ends.len());
                 batch.push_packed(record.ts, record.tid, record.cpu, kind, lengths, &record.data);
+                if hidden {
+                    batch.hide_last();
+                }
                 Ok(())
             }
             Converted::Nothing => Ok(()),

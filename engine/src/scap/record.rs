@@ -13,6 +13,8 @@ use crate::{
 
 pub const NOTIFICATION: u16 = 280;
 pub const INFRA: u16 = 286;
+/// Flag of an event block.
+const STATE_ONLY: u32 = 1;
 
 /// An event of any age on its way through conversions.
 #[derive(Default)]
@@ -124,6 +126,8 @@ pub struct Raw<'a> {
     pub tid: i64,
     pub cpu: u16,
     pub code: u16,
+    /// Changes the state and is not shown.
+    pub hidden: bool,
     row: &'static Row,
     /// Lengths of the parameters, of four bytes each in large events, else two. They add up to those of `data`.
     lengths: &'a [u8],
@@ -137,9 +141,7 @@ impl<'a> Raw<'a> {
         const SHORT: &str = "its block is too short";
         let mut cursor = Cursor { rest: body };
         let cpu = cursor.u16().ok_or(SHORT)?;
-        if flagged {
-            cursor.u32().ok_or(SHORT)?;
-        }
+        let hidden = flagged && cursor.u32().ok_or(SHORT)? & STATE_ONLY != 0;
         let event = cursor.rest;
         let ts = cursor.u64().ok_or(SHORT)?;
         let tid = cursor.u64().ok_or(SHORT)? as i64;
@@ -178,6 +180,7 @@ impl<'a> Raw<'a> {
             tid,
             cpu,
             code,
+            hidden,
             row,
             lengths,
             data,
@@ -204,6 +207,9 @@ impl<'a> Raw<'a> {
             batch.push_packed(ts, tid, cpu, kind, long_lengths(self.lengths), data);
         } else {
             batch.push_packed(ts, tid, cpu, kind, short_lengths(self.lengths), data);
+        }
+        if self.hidden {
+            batch.hide_last();
         }
     }
 }
@@ -254,6 +260,17 @@ impl Record {
     pub fn push(&mut self, param: &[u8]) {
         self.data.extend_from_slice(param);
         self.ends.push(self.data.len() as u32);
+    }
+
+    /// Put other bytes in the place of a parameter.
+    pub fn replace(&mut self, index: usize, bytes: &[u8]) {
+        let Some(&end) = self.ends.get(index) else { return };
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        self.data.splice(start as usize..end as usize, bytes.iter().copied());
+        let (longer, shorter) = (bytes.len() as u32, end - start);
+        for end in &mut self.ends[index..] {
+            *end = *end + longer - shorter;
+        }
     }
 
     /// Lengths of the first parameters.

@@ -250,6 +250,10 @@ impl Table {
         self.map.retain(|number, fd| keep(*number, fd));
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Fd)> {
+        self.map.iter().map(|(number, fd)| (*number, &**fd))
+    }
+
     /// Change every descriptor of a range of numbers.
     pub fn change(&mut self, range: std::ops::RangeInclusive<i64>, mut change: impl FnMut(&mut Fd)) {
         for (_, fd) in self.map.iter_mut().filter(|(number, _)| range.contains(number)) {

@@ -18,6 +18,9 @@ const F_DUPFD: u64 = 1;
 const F_SETFD: u64 = 3;
 const F_DUPFD_CLOEXEC: u64 = 26;
 const CLOSE_RANGE_CLOEXEC: u64 = 4;
+const EBADF: i64 = -9;
+const SOL_SOCKET: u32 = 1;
+const SCM_RIGHTS: u32 = 1;
 
 impl State {
     /// Put a descriptor into the table of a thread's process: it is what the event is about from now on.
@@ -91,7 +94,9 @@ impl State {
     }
 
     pub(super) fn closed(&mut self, event: &Event, slot: Slot) {
-        if event.int(0).is_none_or(|result| result < 0) {
+        let result = event.int(0).unwrap_or(EBADF);
+        // Whatever else close returns, the number is free: a file that could not be flushed is closed all the same.
+        if result == EBADF || (result < 0 && event.kind() == EventKind::CloseRange) {
             return;
         }
         if event.kind() == EventKind::Close {
@@ -141,7 +146,9 @@ impl State {
             },
             _ => false,
         };
-        let Some(fd) = self.threads.fd(slot, old) else { return };
+        let Some(fd) = self.threads.fd(slot, old) else {
+            return self.forget_fd(slot, new);
+        };
         let fd = Fd {
             cloexec,
             ..Fd::clone(fd)
@@ -197,9 +204,9 @@ impl State {
             K::InotifyInit1 => (fd.kind, fd.cloexec) = (FdKind::Inotify, flagged(1)),
             K::EpollCreate => fd.kind = FdKind::Eventpoll,
             K::EpollCreate1 => (fd.kind, fd.cloexec) = (FdKind::Eventpoll, event.uint(1).unwrap_or(0) != 0),
-            K::Bpf => fd.kind = FdKind::Bpf,
+            K::Bpf => (fd.kind, fd.cloexec) = (FdKind::Bpf, true),
             K::Userfaultfd => (fd.kind, fd.cloexec) = (FdKind::Userfaultfd, flagged(1)),
-            K::IoUringSetup => fd.kind = FdKind::IoUring,
+            K::IoUringSetup => (fd.kind, fd.cloexec) = (FdKind::IoUring, true),
             K::MemfdCreate => {
                 fd.kind = FdKind::Memfd;
                 fd.cloexec = event.uint(2).unwrap_or(0) & 1 != 0;
@@ -234,10 +241,52 @@ impl State {
                 cloexec: true,
                 ..Fd::clone(fd)
             });
-        if let Some(fd) = fd {
-            self.add_fd(slot, number, fd, seen);
+        match fd {
+            Some(fd) => self.add_fd(slot, number, fd, seen),
+            None => self.forget_fd(slot, number),
         }
     }
+
+    /// recvmsg, recvmmsg: descriptors that came with the message. What they are its event does not tell, but what their numbers
+    /// were before they are no longer.
+    pub(super) fn handed(&mut self, event: &Event, slot: Slot, param: usize) {
+        let control = event.param(param).unwrap_or_default();
+        if control.is_empty() || event.int(0).is_none_or(|result| result < 0) {
+            return;
+        }
+        for number in handed_fds(control) {
+            self.forget_fd(slot, number);
+        }
+    }
+
+    /// A number means something else now, and nobody knows what.
+    pub(super) fn forget_fd(&mut self, slot: Slot, number: i64) {
+        let Some(owner) = self.threads.fd_owner(slot) else {
+            return;
+        };
+        if self.threads[owner].fds.get(number).is_some() {
+            Arc::make_mut(&mut self.threads[owner].fds).remove(number);
+        }
+    }
+}
+
+/// The descriptors in control messages, as the kernel lays them out: length, level, type, data, aligned to 8 bytes.
+fn handed_fds(mut control: &[u8]) -> impl Iterator<Item = i64> {
+    std::iter::from_fn(move || {
+        let (length, rest) = control.split_first_chunk::<8>()?;
+        let (level, rest) = rest.split_first_chunk::<4>()?;
+        let (kind, _) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length))
+            .ok()
+            .filter(|length| *length >= 16)?;
+        // The copy in the event may be cut.
+        let data = &control[16..length.min(control.len())];
+        let rights = u32::from_le_bytes(*level) == SOL_SOCKET && u32::from_le_bytes(*kind) == SCM_RIGHTS;
+        control = control.get(length.checked_next_multiple_of(8)?..).unwrap_or_default();
+        Some(if rights { data } else { &[] })
+    })
+    .flat_map(|data| data.as_chunks::<4>().0)
+    .map(|fd| i64::from(i32::from_le_bytes(*fd)))
 }
 
 /// Whether a command of bpf returns a descriptor.

@@ -3,13 +3,15 @@
 use super::State;
 use super::paths;
 use super::text::Text;
-use super::threads::Slot;
+use super::threads::{Slot, Thread};
 use crate::event::Event;
 use crate::generated::events::EventKind;
 
 const RLIMIT_NOFILE: u64 = 7;
 const PR_SET_CHILD_SUBREAPER: u64 = 36;
-const PR_GET_CHILD_SUBREAPER: u64 = 37;
+const PR_SET_NAME: u64 = 15;
+/// Bytes of a name that the kernel keeps.
+const MAX_COMM: usize = 15;
 const CLONE_NEWUSER: u64 = 1 << 20;
 const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
@@ -29,7 +31,8 @@ impl State {
         } else {
             2
         };
-        let Some(id) = event.uint(param).map(|id| id as u32) else {
+        // -1 leaves the id as it is.
+        let Some(id) = event.uint(param).map(|id| id as u32).filter(|id| *id != u32::MAX) else {
             return;
         };
         let thread = &mut self.threads[slot];
@@ -51,9 +54,10 @@ impl State {
         if event.kind() == EventKind::Chroot {
             let Some(path) = event.text(1) else { return };
             let mut root = std::mem::take(&mut self.scratch);
-            paths::join(self.cwd(slot), path, &mut root);
-            self.threads[slot].root = Text::from(&root[..]);
+            self.rooted(slot, path, &mut root);
+            let root_text = Text::from(&root[..]);
             self.scratch = root;
+            self.for_process(slot, |thread| thread.root = root_text.clone());
             return;
         }
         let Some(main) = self.threads.main(slot) else { return };
@@ -78,25 +82,104 @@ impl State {
         self.scratch = cwd;
     }
 
-    /// Session, reaper, capabilities, namespaces.
+    /// A path of a thread, from the root of the host: the thread's own root may be another.
+    fn rooted(&self, slot: Slot, path: &[u8], out: &mut Vec<u8>) {
+        let root: &[u8] = &self.threads[slot].root;
+        let nested = !matches!(root, b"" | b"/");
+        if nested && path.first() == Some(&b'/') {
+            let below = path
+                .iter()
+                .position(|byte| *byte != b'/')
+                .map_or(&b""[..], |at| &path[at..]);
+            paths::join(root, below, out);
+        } else {
+            paths::join(self.cwd(slot), path, out);
+        }
+    }
+
+    /// Change all threads of a process.
+    fn for_process(&mut self, slot: Slot, mut change: impl FnMut(&mut Thread)) {
+        change(&mut self.threads[slot]);
+        let members = self.threads.group(self.threads[slot].pid);
+        for tid in members.map(|group| group.members.clone()).unwrap_or_default() {
+            if let Some(member) = self.threads.find(tid) {
+                change(&mut self.threads[member]);
+            }
+        }
+    }
+
+    /// Session and process group. Numbers are those of the caller's pid namespace.
+    pub(super) fn grouped(&mut self, event: &Event, slot: Slot) {
+        if !succeeded(event) {
+            return;
+        }
+        if event.kind() == EventKind::Setsid {
+            let session = event.int(0).unwrap_or(-1);
+            let pid = self.threads[slot].pid;
+            self.for_process(slot, |thread| {
+                (thread.sid, thread.vpgid, thread.pgid) = (session, session, pid);
+            });
+            return self.changed_for_all(slot);
+        }
+        let (Some(process), Some(group)) = (event.int(1), event.int(2)) else {
+            return;
+        };
+        let Some(target) = self.process_of(slot, process) else {
+            return;
+        };
+        let vpgid = if group == 0 { self.threads[target].vpid } else { group };
+        let leader = if group == 0 {
+            Some(target)
+        } else {
+            self.process_of(slot, group)
+        };
+        let pgid = leader.map_or(-1, |leader| self.threads[leader].pid);
+        self.for_process(target, |thread| (thread.vpgid, thread.pgid) = (vpgid, pgid));
+        self.threads.touch_group(target);
+    }
+
+    /// The process that a thread calls by this number, 0 being its own: by the number in its pid namespace, which it can give to
+    /// itself, its children and its siblings only.
+    fn process_of(&self, slot: Slot, number: i64) -> Option<Slot> {
+        let threads = &self.threads;
+        let own = threads.main(slot)?;
+        if number == 0 || threads[own].vpid == number {
+            return Some(own);
+        }
+        if !threads[slot].in_pid_namespace() {
+            return threads.find(number);
+        }
+        let named = |slot: &Slot| threads[*slot].vpid == number && threads[*slot].in_pid_namespace();
+        threads
+            .children(own)
+            .find(named)
+            .or_else(|| threads.children(threads.parent(slot)?).find(named))
+            .or_else(|| threads.ancestors(slot).find(named))
+    }
+
+    /// Name, reaper, capabilities, namespaces.
     pub(super) fn changed(&mut self, event: &Event, slot: Slot) {
         if !succeeded(event) {
             return;
         }
         match event.kind() {
-            EventKind::Setsid => {
-                self.threads[slot].sid = event.int(0).unwrap_or(-1);
-                self.changed_for_all(slot);
-            }
-            EventKind::Prctl => {
-                let option = event.uint(1).unwrap_or(0);
-                let pid = self.threads[slot].pid;
-                if matches!(option, PR_SET_CHILD_SUBREAPER | PR_GET_CHILD_SUBREAPER)
-                    && let Some(group) = self.threads.group_mut(pid)
-                {
-                    group.reaper = event.int(3).unwrap_or(0) != 0;
+            EventKind::Prctl => match event.uint(1) {
+                Some(PR_SET_NAME) => {
+                    let Some(name) = event.text(2) else { return };
+                    let name = &name[..name.len().min(MAX_COMM)];
+                    if *self.threads[slot].comm != *name {
+                        self.threads[slot].comm = Text::from(name);
+                        self.changed_for_all(slot);
+                    }
                 }
-            }
+                Some(PR_SET_CHILD_SUBREAPER) => {
+                    let pid = self.threads[slot].pid;
+                    if let Some(group) = self.threads.group_mut(pid) {
+                        group.reaper = event.int(3).unwrap_or(0) != 0;
+                    }
+                }
+                _ => {}
+            },
             EventKind::Capset => {
                 let sets = [1, 2, 3].map(|param| event.uint(param));
                 let thread = &mut self.threads[slot];
@@ -106,12 +189,18 @@ impl State {
                 self.threads.touch(slot);
             }
             _ => {
-                let flags = event
-                    .uint(if event.kind() == EventKind::Setns { 2 } else { 1 })
-                    .unwrap_or(0);
-                if flags & CLONE_NEWUSER != 0 {
+                let joined = event.kind() == EventKind::Setns;
+                let flags = event.uint(if joined { 2 } else { 1 }).unwrap_or(0);
+                // setns without a type joins whatever namespace the descriptor is of.
+                let by_name = joined
+                    && flags == 0
+                    && event
+                        .int(1)
+                        .and_then(|fd| self.threads.fd(slot, fd))
+                        .is_some_and(|fd| fd.name.ends_with(b"/ns/user"));
+                if flags & CLONE_NEWUSER != 0 || by_name {
                     let thread = &mut self.threads[slot];
-                    thread.cap_inheritable = ALL_CAPABILITIES;
+                    thread.cap_inheritable = 0;
                     thread.cap_permitted = ALL_CAPABILITIES;
                     thread.cap_effective = ALL_CAPABILITIES;
                     self.threads.touch(slot);

@@ -1,6 +1,7 @@
 //! How threads come, become other programs, and go: clone and its kin, exec, exit.
 
 use super::State;
+use super::paths;
 use super::text::Text;
 use super::threads::{
     CHILD_IN_PIDNS, CLONE_FILES, CLONE_INVERTED, CLONE_NEWPID, CLONE_PARENT, CLONE_THREAD, Slot, Thread,
@@ -107,6 +108,9 @@ impl State {
             return Some(caller);
         }
         if let Some(slot) = known {
+            if event.ts() < self.threads[slot].told {
+                return Some(caller);
+            }
             if self.threads[slot].flags & CLONE_INVERTED != 0 {
                 self.threads[slot].flags &= !CLONE_INVERTED;
                 return Some(caller);
@@ -145,7 +149,8 @@ impl State {
         let tid = event.tid();
         if let Some(slot) = self.threads.find(tid) {
             let thread = &self.threads[slot];
-            if thread.clone_ts != 0 && event.ts().saturating_sub(thread.clone_ts) < STALE_NS {
+            let told = event.ts() < thread.told;
+            if told || (thread.clone_ts != 0 && event.ts().saturating_sub(thread.clone_ts) < STALE_NS) {
                 return Some(slot);
             }
             self.remove_for(tid, None);
@@ -276,7 +281,22 @@ impl State {
         if let Some(path) = event.text(27) {
             let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
             thread.exepath = thread.exepath.or_new(path);
+        } else {
+            // Captures before 2023: what the call named.
+            let path = event.text(30).filter(|path| !path.is_empty());
+            let mut joined = std::mem::take(&mut self.scratch);
+            match path {
+                Some(path) => paths::join(self.cwd(slot), path, &mut joined),
+                None => {
+                    joined.clear();
+                    joined.extend_from_slice(b"<NA>");
+                }
+            }
+            let thread = &mut self.threads[slot];
+            thread.exepath = thread.exepath.or_new(&joined);
+            self.scratch = joined;
         }
+        let thread = &mut self.threads[slot];
         let set = |field: &mut u64, param| *field = event.uint(param).unwrap_or(*field);
         set(&mut thread.cap_inheritable, 20);
         set(&mut thread.cap_permitted, 21);
@@ -391,8 +411,14 @@ impl State {
             return;
         }
         let parent = self.reaper_of(slot).unwrap_or(0);
-        if parent > 0 {
-            self.thread_of(parent);
+        let pid = self.threads[slot].pid;
+        if let Some(heir) = (parent > 0).then(|| self.thread_of(parent)).flatten() {
+            let heir = self.threads[heir].pid;
+            if heir != pid
+                && let Some(group) = self.threads.group_mut(heir)
+            {
+                group.reaper = true;
+            }
         }
         for child in children {
             let tid = self.threads[child].tid;

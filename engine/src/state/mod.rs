@@ -4,6 +4,7 @@
 //! bounded, whatever the events claim: tables have limits with counters, chains of parents are cut.
 
 pub mod containers;
+pub mod describe;
 pub mod fds;
 mod files;
 pub mod hash;
@@ -131,7 +132,12 @@ impl State {
             _ => self.thread_of(event.tid()),
         };
         if let Some(slot) = seen.thread {
-            if info.flags & table::MODIFIES_STATE != 0
+            if event.ts() < self.threads[slot].told {
+                // What the host told of this thread later holds: an older event could only take it back.
+                if info.flags & table::CREATES_FD != 0 && seen.fd == Some(-1) {
+                    seen.fd = event.int(0).filter(|fd| *fd >= 0).or(Some(-1));
+                }
+            } else if info.flags & table::MODIFIES_STATE != 0
                 || !matches!(info.category, table::Category::IoRead | table::Category::IoWrite)
             {
                 self.dispatch(event, slot, &mut seen);
@@ -256,15 +262,22 @@ impl State {
             K::Accept | K::Accept4 => self.accepted(event, slot, seen),
             K::Sendto | K::Sendmsg | K::Sendmmsg => self.transferred(event, slot, 4, false, seen),
             K::Recvfrom => self.transferred(event, slot, 2, true, seen),
-            K::Recvmsg => self.transferred(event, slot, 3, true, seen),
-            K::Recvmmsg => self.transferred(event, slot, 4, true, seen),
+            K::Recvmsg => {
+                self.transferred(event, slot, 3, true, seen);
+                self.handed(event, slot, 4);
+            }
+            K::Recvmmsg => {
+                self.transferred(event, slot, 4, true, seen);
+                self.handed(event, slot, 5);
+            }
             K::Execve | K::Execveat => self.executed(event, slot),
             K::Procexit => self.exited(event, slot),
             K::Setuid | K::Setgid | K::Setresuid | K::Setresgid | K::Setreuid | K::Setregid => {
                 self.identified(event, slot)
             }
             K::Chdir | K::Fchdir | K::Getcwd | K::Chroot => self.moved(event, slot),
-            K::Setsid | K::Prctl | K::Capset | K::Unshare | K::Setns => self.changed(event, slot),
+            K::Setsid | K::Setpgid => self.grouped(event, slot),
+            K::Prctl | K::Capset | K::Unshare | K::Setns => self.changed(event, slot),
             K::Getrlimit | K::Setrlimit | K::Prlimit => self.limited(event, slot),
             _ => {}
         }

@@ -87,6 +87,7 @@ impl State {
             exe_mtime: wide(27),
             clone_ts: wide(28),
             pidns_start: wide(29),
+            told: event.ts(),
             ..Thread::default()
         };
         if thread.tid != thread.pid {
@@ -108,6 +109,9 @@ impl State {
         let Some(slot) = self.threads.find(event.tid()) else {
             return;
         };
+        if self.threads[slot].told < event.ts() {
+            self.threads.told_at(slot, event.ts());
+        }
         let mut fd = Fd {
             kind: FdKind::from_number(event.uint(1).unwrap_or(0)),
             protocol: Protocol::from_number(event.uint(6).unwrap_or(0)),

@@ -12,6 +12,7 @@ const EINPROGRESS: i64 = -115;
 const SOCK_STREAM: u64 = 1;
 const SOCK_DGRAM: u64 = 2;
 const SOCK_RAW: u64 = 3;
+const SOCK_CLOEXEC: u64 = 0o2_000_000;
 
 /// Transport of a new IP socket.
 fn protocol(kind: u64, number: u64) -> Protocol {
@@ -173,10 +174,10 @@ impl State {
                 address::write_unix(source, destination, path, &mut name);
                 fd.name = Text::from(&name[..]);
             }
-            _ => return,
+            _ => return self.forget_fd(slot, number),
         }
         if event.kind() == EventKind::Accept4 {
-            fd.cloexec = event.uint(5).unwrap_or(0) & super::files::O_CLOEXEC != 0;
+            fd.cloexec = event.uint(5).unwrap_or(0) & SOCK_CLOEXEC != 0;
         }
         self.add_fd(slot, number, fd, seen);
     }

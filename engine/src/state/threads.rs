@@ -66,6 +66,8 @@ pub struct Thread {
     pub fdlimit: i64,
     pub clone_ts: u64,
     pub pidns_start: u64,
+    /// When the host told of this thread or its descriptors, by their list in /proc: what happened before is in it. 0: never.
+    pub told: u64,
     pub dead: bool,
     pub fds: Fds,
     /// May hold threads that are gone or have another parent by now.
@@ -120,6 +122,7 @@ impl Default for Thread {
             fdlimit: -1,
             clone_ts: 0,
             pidns_start: 0,
+            told: 0,
             dead: false,
             fds: Fds::default(),
             children: Vec::new(),
@@ -371,6 +374,19 @@ impl Threads {
     pub fn fresh_version(&mut self) -> u64 {
         self.next_version += 1;
         self.next_version
+    }
+
+    /// The host told of a thread's process at this time.
+    pub fn told_at(&mut self, slot: Slot, ts: u64) {
+        self[slot].told = ts;
+        let pid = self[slot].pid;
+        if let Some(group) = self.groups.get(&pid) {
+            for tid in &group.members {
+                if let Some(member) = self.index.get(tid) {
+                    self.slots[*member as usize].told = ts;
+                }
+            }
+        }
     }
 
     /// The facts of this thread alone are others from now on.
