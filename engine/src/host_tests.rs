@@ -155,3 +155,25 @@ fn every_field_answers_on_every_event() {
     });
     assert!(answers > 1000);
 }
+
+#[test]
+fn a_new_section_forgets_and_hidden_events_only_change() {
+    let mut host = Host::new(Limits::default());
+    let mut batch = first_batch();
+    host.each(&batch, "", |_| {});
+    batch.clear();
+    openat(&mut batch, 8, 10, 5, -100, "b", 0);
+    batch.hide_last();
+    push(&mut batch, 9, 10, EventKind::Close, &[P::I(0), P::I(5)]);
+    let mut names = Vec::new();
+    host.each(&batch, "", |view| {
+        names.push((view.number, view.seen.file.clone().map(|fd| fd.name.to_vec())))
+    });
+    assert_eq!(names, [(8, Some(b"/home/b".to_vec()))]);
+    let mut batch = Batch::new();
+    push(&mut batch, 10, 10, EventKind::Getcwd, &[P::I(-1)]);
+    batch.begin_section();
+    host.each(&batch, "", |_| {});
+    assert_eq!(host.state.threads.len(), 1);
+    assert!(host.state.threads.get(10).unwrap().is_invalid());
+}

@@ -146,3 +146,117 @@ fn a_compressed_capture_is_told_from_its_first_bytes() {
         assert_eq!(read(&[0x1f], sizes, 9).2, Some(Error::NoCapture));
     }
 }
+
+/// A block with flags, or without, of an event with these parameters.
+fn told_block(flags: Option<u32>, ts: u64, code: u16, params: &[&[u8]]) -> Vec<u8> {
+    let data = params.concat();
+    let mut body = vec![0, 0];
+    body.extend(flags.map(u32::to_le_bytes).into_iter().flatten());
+    body.extend(ts.to_le_bytes());
+    body.extend(7u64.to_le_bytes());
+    body.extend((26 + 2 * params.len() as u32 + data.len() as u32).to_le_bytes());
+    body.extend(code.to_le_bytes());
+    body.extend((params.len() as u32).to_le_bytes());
+    params
+        .iter()
+        .for_each(|param| body.extend((param.len() as u16).to_le_bytes()));
+    body.extend(data);
+    block(if flags.is_some() { 0x217 } else { 0x216 }, &body)
+}
+
+fn batches(data: &[u8]) -> Vec<Batch> {
+    let mut reader = CaptureReader::new();
+    reader.feed(data);
+    reader.finish();
+    std::iter::from_fn(|| reader.next(100).unwrap()).collect()
+}
+
+#[test]
+fn events_for_the_state_alone_are_hidden() {
+    let close = |flags| told_block(flags, 1, 5, &[&[0; 8], &[3, 0, 0, 0, 0, 0, 0, 0]]);
+    let data = [section(), close(None), close(Some(0)), close(Some(1)), close(Some(3))].concat();
+    let hidden: Vec<bool> = batches(&data)[0].iter().map(|event| event.is_hidden()).collect();
+    assert_eq!(hidden, [false, false, true, true]);
+}
+
+#[test]
+fn a_recording_behind_another_begins_a_section() {
+    let close = told_block(None, 1, 5, &[&[0; 8], &[3, 0, 0, 0, 0, 0, 0, 0]]);
+    let user = block(0x206, &[&[1, 5, 0, 0, 0, 3, 0][..], b"tty"].concat());
+    let data = [
+        section(),
+        user.clone(),
+        close.clone(),
+        section(),
+        user,
+        close.clone(),
+        section(),
+        close,
+    ]
+    .concat();
+    let told = |data: &[u8]| -> Vec<(usize, bool)> {
+        batches(data)
+            .iter()
+            .map(|batch| (batch.len(), batch.begins_section()))
+            .collect()
+    };
+    assert_eq!(told(&data), [(1, false), (1, false), (1, true), (1, false), (1, true)]);
+    // Where the bytes end between the header of a section and its events, the mark waits for these.
+    let mut reader = CaptureReader::new();
+    let cut = data.len() - 20;
+    reader.feed(&data[..cut]);
+    let mut seen: Vec<bool> = std::iter::from_fn(|| reader.next(100).unwrap())
+        .map(|b| b.begins_section())
+        .collect();
+    reader.feed(&data[cut..]);
+    reader.finish();
+    seen.extend(std::iter::from_fn(|| reader.next(100).unwrap()).map(|b| b.begins_section()));
+    assert_eq!(seen, [false, false, true, false, true]);
+}
+
+#[test]
+fn what_a_call_began_with_counts() {
+    let word = |number: u32| number.to_le_bytes();
+    let fd = 3u64.to_le_bytes();
+    let enter = |ts| {
+        told_block(
+            None,
+            ts,
+            306,
+            &[&(-100i64).to_le_bytes(), b"/true\0", &word(1), &word(0)],
+        )
+    };
+    let exit = |ts, result: &[u8]| {
+        let driver = word(2 | 1 << 15);
+        told_block(
+            None,
+            ts,
+            307,
+            &[result, &fd, b"/forged\0", &driver, &word(0), &word(1), &[9; 8]],
+        )
+    };
+    let data = [
+        [section(), enter(1), exit(2, &fd), exit(3, &fd)].concat(),
+        [enter(4), exit(5, &(-2i64).to_le_bytes())].concat(),
+    ]
+    .concat();
+    let seen: Vec<_> = batches(&data)[0]
+        .iter()
+        .map(|event| {
+            (
+                event.int(1),
+                event.text(2).map(<[u8]>::to_vec),
+                event.uint(3),
+                event.param(6).map(<[u8]>::to_vec),
+            )
+        })
+        .collect();
+    let ino = Some(vec![9; 8]);
+    let forged = Some(b"/forged".to_vec());
+    assert_eq!(
+        seen[0],
+        (Some(-100), Some(b"/true".to_vec()), Some(1 | 1 << 15), ino.clone())
+    );
+    assert_eq!(seen[1], (Some(3), forged.clone(), Some(2 | 1 << 15), ino.clone()));
+    assert_eq!(seen[2], (Some(3), forged, Some(2 | 1 << 15), ino));
+}

@@ -287,3 +287,7 @@ impl State {
 #[cfg(test)]
 #[path = "tests.rs"]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tests_files;
+#[cfg(test)]
+mod tests_process;

@@ -148,7 +148,7 @@ pub(crate) fn openat(batch: &mut Batch, ts: u64, tid: i64, fd: i64, dirfd: i64, 
     );
 }
 
-fn run(batch: &Batch) -> State {
+pub(super) fn run(batch: &Batch) -> State {
     let mut state = State::new(Limits::default());
     for (index, event) in batch.iter().enumerate() {
         state.apply(&event, index as u64);
@@ -156,7 +156,7 @@ fn run(batch: &Batch) -> State {
     state
 }
 
-fn name(state: &State, tid: i64, fd: i64) -> Option<String> {
+pub(super) fn name(state: &State, tid: i64, fd: i64) -> Option<String> {
     let slot = state.threads.find(tid)?;
     state
         .threads
