@@ -194,10 +194,11 @@ class Host:
     def describe(self, tid: int) -> dict[str, Any] | None:
         """What is known of a thread at this moment, None if nothing is; for questions and tests, never per event.
 
-        tid, pid, ptid (the thread that forked its process), vtid, vpid, sid, pgid, vpgid; comm, exe, exepath, args, cwd, root,
-        cgroups, container; uid, gid, loginuid (-1: none), tty, fdlimit, flags, cap_inheritable, cap_permitted,
-        cap_effective; clone_ts (UTC ns); dead, reaper; threads and children (tids); fds: by number as text, each with
-        type, name, cloexec, dev, ino and of sockets l4proto, role, connected, source, destination.
+        tid, pid, ptid (the thread that forked its process), vtid, vpid, sid, pgid, vpgid; comm, exe, exepath,
+        args, cwd, root, cgroups, container; uid, gid, loginuid (-1: none), tty, fdlimit, flags,
+        cap_inheritable, cap_permitted, cap_effective; clone_ts (UTC ns); dead, reaper; threads and children
+        (tids); fds: by number as text, each with type, name, cloexec, dev, ino and of sockets l4proto, role,
+        connected, source, destination.
         Bytes that are no UTF-8 are replaced.
         """
 
