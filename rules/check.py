@@ -49,8 +49,9 @@ MAX_TEXT = 255
 EVENT_TYPES = ("evt.type", "syscall.type")
 HOST_NAMES = ("fd.cip.name", "fd.sip.name", "fd.lip.name", "fd.rip.name")
 NUMBER = re.compile(r"[+-]?[0-9]+")
+FRACTION = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 
-Constant = int | bool | str
+Constant = int | float | bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,9 @@ def _check_operator(check: Check, left: Type) -> None:
         raise ConditionError(
             f"'{check.operator}' cannot compare {written(check.left)} ({left}); it knows {shown}", check.at
         )
+    around = isinstance(check.left, FieldRef) and check.left.name == "evt.around"
+    if around and check.operator not in ("=", "exists"):
+        raise ConditionError(f"'{check.operator}' cannot compare evt.around: it knows =, with ms", check.at)
     unordered = left.name in ADDRESSES | NETWORKS
     if check.modifier and unordered and check.operator not in ("=", "!="):
         raise ConditionError(
@@ -277,7 +281,14 @@ def _constant(check: Check, of: Type, text: Text) -> Constant:
         return _network(text)
     if name == "port" and not NUMBER.fullmatch(text.text):
         return service(text)
-    return number(text, name)
+    return fraction(text) if name == "double" else number(text, name)
+
+
+def fraction(text: Text) -> float:
+    """A constant of type double."""
+    if not FRACTION.fullmatch(text.text):
+        raise ConditionError(f"'{text.text}' is not a valid number", text.at)
+    return float(text.text)
 
 
 def raw_type(parameter: str) -> str:

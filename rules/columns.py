@@ -28,6 +28,22 @@ REFUSED = {
     "evt.time.s": "is the text of a local time; compare evt.rawtime.s, or use --since",
     "evt.time.iso8601": "is the text of a time; compare evt.rawtime, or use --since",
     "evt.datetime": "is the text of a local time; compare evt.rawtime, or use --since",
+    "evt.datetime.s": "is the text of a local time; compare evt.rawtime.s, or use --since",
+    "evt.outputtime": "is the text of a local time; compare evt.rawtime, or use --since",
+    "evt.reltime.s": "counts from the first event of a capture, which history has not",
+    "evt.reltime.ns": "counts from the first event of a capture, which history has not",
+    "evt.deltatime": "compares an event with the one before; compare evt.rawtime",
+    "evt.deltatime.s": "compares an event with the one before; compare evt.rawtime",
+    "evt.deltatime.ns": "compares an event with the one before; compare evt.rawtime",
+    "evt.around": "is a span of time; compare evt.rawtime",
+    "evt.abspath": "joins a path to a directory that is not stored; test evt.arg.NAME or fd.name",
+    "fs.path.name": "joins a path to a directory that is not stored; test evt.arg.NAME or fd.name",
+    "fs.path.source": "joins a path to a directory that is not stored; test evt.arg.NAME",
+    "fs.path.target": "joins a path to a directory that is not stored; test evt.arg.NAME",
+    "fs.path.nameraw": "is not stored by itself; test evt.arg.NAME",
+    "fs.path.sourceraw": "is not stored by itself; test evt.arg.NAME",
+    "fs.path.targetraw": "is not stored by itself; test evt.arg.NAME",
+    "proc.aenv": "never leaves the host",
     "evt.reltime": "counts from the first event of a capture, which history has not",
     "evt.args": "is not stored as one text; test evt.arg.NAME",
     "evt.info": "is not stored as one text; test evt.arg.NAME",
@@ -107,6 +123,9 @@ def _events() -> dict[str, Column]:
         "evt.dir": f"if(type IN {_types_where(lambda event: event.code % 2 == 0)}, '>', '<')",
         "evt.hostname": "host",
         "evt.res": _res(),
+        "evt.latency.human": "'0ns'",
+        "evt.io_dir": f"multiIf(type IN {_types_with('writes_to_fd')}, 'write', "
+        f"type IN {_types_with('reads_from_fd')}, 'read', NULL)",
         "fd.type": "fd_type",
         "fd.typechar": "fd_typechar",
         "fd.name": "fd_name",
@@ -120,6 +139,16 @@ def _events() -> dict[str, Column]:
         "evt.num": "seq",
         "evt.cpu": "cpu",
         "evt.rawres": "res",
+        "evt.latency": "0",
+        "evt.latency.s": "0",
+        "evt.latency.ns": "0",
+        "evt.latency.quantized": "0",
+        "evt.wait_latency": "0",
+        "evt.count": "1",
+        "evt.count.error": "toInt64(res < 0)",
+        "evt.count.exit": f"if(type IN {_types_where(lambda event: event.code % 2 == 0)}, NULL, 1)",
+        "evt.count.procinfo": "0",
+        "evt.count.threadinfo": "0",
         "evt.rawtime": "toUnixTimestamp64Nano(ts)",
         "evt.rawtime.s": "intDiv(toUnixTimestamp64Nano(ts), 1000000000)",
         "evt.rawtime.ns": "toUnixTimestamp64Nano(ts) % 1000000000",
@@ -127,12 +156,15 @@ def _events() -> dict[str, Column]:
         "fd.num": "fd_num",
         "fd.dev": "fd_dev",
         "fd.ino": "fd_ino",
+        "fd.dev.major": "bitAnd(bitShiftRight(toInt64(fd_dev), 8), 4095)",
+        "fd.dev.minor": "bitOr(bitAnd(toInt64(fd_dev), 255), bitAnd(bitShiftRight(toInt64(fd_dev), 12), 1048320))",
     }
     truth = {
         "evt.failed": "res < 0",
         "evt.is_io": f"type IN {_types_with('reads_from_fd')} OR type IN {_types_with('writes_to_fd')}",
         "evt.is_io_read": f"type IN {_types_with('reads_from_fd')}",
         "evt.is_io_write": f"type IN {_types_with('writes_to_fd')}",
+        "evt.is_wait": f"type IN {_types_with('waits')}",
         "evt.is_open_read": "bitTest(open, 0)",
         "evt.is_open_write": "bitTest(open, 1)",
         "evt.is_open_exec": "bitTest(open, 2)",
@@ -151,6 +183,7 @@ def _events() -> dict[str, Column]:
         "user.uid": ("user_uid", "int"),
         "user.name": ("user_name", "text"),
         "container.id": ("container_id", "text"),
+        "thread.nametid": ("concat(proc_name, toString(tid))", "text"),
         "thread.ismain": ("(tid = proc_pid)", "bool"),
     }
     found = {name: Column(sql, "events", kind, guard=_KNOWN) for name, (sql, kind) in of_process.items()}
@@ -162,10 +195,11 @@ def _events() -> dict[str, Column]:
     for end in "cslr":
         found[f"fd.{end}ip"] = Column(f"fd_{end}ip", "events", "ip")
         found[f"fd.{end}port"] = Column(f"fd_{end}port", "events", "port")
+        found[f"fd.{end}proto"] = Column(f"toString(fd_{end}port)", "events", "text")
         found[f"fd.{end}net"] = Column(f"fd_{end}ip", "events", "net")
     found["fd.ip"] = Column(_ADDRESSES, "events", "ip", many=True)
     found["fd.net"] = Column(_ADDRESSES, "events", "net", many=True)
-    found["fd.port"] = Column(_PORTS, "events", "port", many=True)
+    found["fd.port"] = found["fd.proto"] = Column(_PORTS, "events", "port", many=True)
     return found
 
 
@@ -202,6 +236,7 @@ def _processes() -> dict[str, Column]:
         "proc.vpgid": "vpgid",
         "proc.tty": "tty",
         "proc.cmdnargs": "length(args)",
+        "proc.cmdlenargs": "arraySum(a -> length(a), args)",
         "proc.exe_ino": "nullIf(exe_ino, 0)",
         "proc.exe_ino.ctime": "nullIf(exe_ctime, 0)",
         "proc.exe_ino.mtime": "nullIf(exe_mtime, 0)",
@@ -219,6 +254,7 @@ def _processes() -> dict[str, Column]:
         "proc.is_exe_lower_layer": "bitTest(exe_flags, 3)",
         "proc.is_sid_leader": "sid = vpid",
         "proc.is_vpgid_leader": "vpgid = vpid",
+        "proc.is_pgid_leader": "pgid = pid",
     }
     found = {name: Column(sql, "processes", "text") for name, sql in text.items()}
     found |= {name: Column(sql, "processes", "int") for name, sql in number.items()}
@@ -253,7 +289,8 @@ def columns(field: tables.Field, argument: int | str | None) -> list[Column] | s
     if field.name == "evt.arg" and argument is not None:
         return [_event_argument(argument)]
     found = [table[field.name] for table in (EVENTS, PROCESSES) if field.name in table]
-    return found or REFUSED.get(field.name, "is not recorded in the store")
+    why = f"is {field.doc}" if "absent" in field.flags else "is not recorded in the store"
+    return found or REFUSED.get(field.name, why)
 
 
 def _event_argument(argument: int | str) -> Column:

@@ -12,7 +12,21 @@ from tiercel.rules.tree import FieldRef
 from tiercel.schemas import generated, tables
 
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+DIGITS = re.compile(r"[0-9]{1,20}")
 GENERIC_EVENT = 1
+PATHS = frozenset({"src", "dst"})
+SOURCES = {
+    "k8smeta": "the Kubernetes API, through the plugin k8smeta; see k8s.*, from the labels of containers",
+    "ka": "the audit log of Kubernetes",
+    "json": "JSON events of a plugin",
+    "jevt": "JSON events of a plugin",
+    "ct": "AWS CloudTrail",
+    "s3": "AWS CloudTrail",
+    "ec2": "AWS CloudTrail",
+    "ecr": "AWS CloudTrail",
+    "iam": "AWS CloudTrail",
+}
+"""Classes of fields that only events of plugins carry: first word of their names → what tells these events."""
 
 
 class UnknownNameError(ConditionError):
@@ -36,19 +50,21 @@ def resolve(ref: FieldRef) -> Resolved:
         if row is not None:
             return _with_argument(row, name[end:].removeprefix("."), ref)
         end = name.rfind(".", 0, end)
-    raise UnknownNameError(f"unknown field {name}{_meant(name, rows)}", ref.at)
+    raise UnknownNameError(unknown(name), ref.at)
+
+
+def unknown(name: str) -> str:
+    """Why there is no field of this name, as one line."""
+    source = SOURCES.get(name.partition(".")[0])
+    if source and "." in name:
+        return f"{name} needs a source Tiercel does not have: {source}"
+    return f"unknown field {name}{_meant(name, tables.fields())}"
 
 
 def _with_argument(row: tables.Field, dotted: str, ref: FieldRef) -> Resolved:
     syntax = row.arg_syntax or ""
     if dotted:
-        if "." not in syntax or ref.argument is not None:
-            raise UnknownNameError(f"unknown field {ref.name}{_meant(ref.name, tables.fields())}", ref.at)
-        if syntax != ".subsys" and dotted not in _parameters():
-            raise UnknownNameError(
-                f"{row.name}: no event has an argument '{dotted}'{_meant(dotted, _parameters())}", ref.at
-            )
-        return Resolved(row, dotted)
+        return Resolved(row, _dotted(row, dotted, ref))
     if ref.argument is None:
         if row.arg == "required":
             raise ConditionError(f"{row.name} needs an argument: {row.name}{syntax}", ref.at)
@@ -56,11 +72,35 @@ def _with_argument(row: tables.Field, dotted: str, ref: FieldRef) -> Resolved:
     if "[" not in syntax:
         what = f"its argument is written {row.name}{syntax}" if syntax else "it takes no argument"
         raise ConditionError(f"{row.name}[{ref.argument}]: {what}", ref.at)
-    if syntax == "[NAME]" or (syntax == "[index] or [key]" and not INDEX.fullmatch(ref.argument)):
+    is_index = INDEX.fullmatch(ref.argument)
+    if syntax == "[NAME]" or (syntax in ("[index] or [key]", "[n] or [NAME]") and not is_index):
         return Resolved(row, ref.argument)
-    if not INDEX.fullmatch(ref.argument):
+    if syntax == "[ns]" and DIGITS.fullmatch(ref.argument):
+        return Resolved(row, ref.argument)
+    if not is_index:
         raise ConditionError(f"{row.name}[{ref.argument}]: '{ref.argument}' is not a valid number", ref.at)
     return Resolved(row, int(ref.argument))
+
+
+def _dotted(row: tables.Field, dotted: str, ref: FieldRef) -> str:
+    """An argument behind a dot, as the field's syntax has it."""
+    syntax = row.arg_syntax or ""
+    if "." not in syntax or ref.argument is not None:
+        raise UnknownNameError(unknown(ref.name), ref.at)
+    match syntax:
+        case ".subsys":
+            return dotted
+        case ".src or .dst":
+            if dotted not in PATHS:
+                raise UnknownNameError(f"{ref.name}: write {row.name}.src or {row.name}.dst", ref.at)
+        case ".eventname or .code":
+            if not dotted.isdecimal():
+                check_event_type(dotted, ref.at)
+        case _ if dotted not in _parameters():
+            raise UnknownNameError(
+                f"{row.name}: no event has an argument '{dotted}'{_meant(dotted, _parameters())}", ref.at
+            )
+    return dotted
 
 
 def _meant(name: str, known: object) -> str:

@@ -191,6 +191,8 @@ class Planner:
         row: Row = {"left": self._operand(node.left), "op": node.operator}
         if node.operator in ("bcontains", "bstartswith"):
             row["op"] = node.operator.removeprefix("b")
+        if isinstance(node.left, FieldRef) and node.left.name == "evt.around" and node.operator != "exists":
+            row["op"] = "<="  # the value is the distance
         of = check.type_of(node.left)
         if not of.many and of.name in check.TEXTS:
             self.texts.add(row["left"])

@@ -258,11 +258,11 @@ def tables_py() -> str:
         )
         row = (e["code"], e["name"], e["category"], e["source"], tuple(e.get("flags", ())), e.get("fd"), params)
         out.append(f"    {row!r},")
-    out.append(")\n\n# (name, type, scope, format, list, arg, arg syntax, flags, doc)\nFIELDS = (")
+    out.append(")\n\n# (name, type, scope, format, list, arg, arg syntax, flags, doc, example)\nFIELDS = (")
     for f in fields["field"]:
         facts = (
             f["name"], f["type"], f["scope"], f.get("format"), f.get("list", False),
-            f.get("arg", "none"), f.get("arg_syntax"), tuple(f.get("flags", ())), f["doc"],
+            f.get("arg", "none"), f.get("arg_syntax"), tuple(f.get("flags", ())), f["doc"], example(f),
         )  # fmt: skip
         out.append(f"    {facts!r},")
     out.append(")\n\n# (number, name, capture id, event code, state, io)\nSYSCALLS = (")
@@ -288,15 +288,26 @@ def events_md() -> str:
     return "\n".join(out) + "\n"
 
 
+def example(row: Row) -> str:
+    """A condition with the field."""
+    argument = (
+        row.get("arg_syntax", "").replace("[index]", "[0]").split(" or ")[0] if row.get("arg") == "required" else ""
+    )
+    return str(row.get("example", f"{row['name']}{argument} exists"))
+
+
 def fields_md() -> str:
     """docs: the field table."""
-    out = [
-        banner("<!--", "fields").rstrip()
-        + " -->\n\n# Fields\n\n| field | type | scope | what it is |\n| --- | --- | --- | --- |"
-    ]
+    out = [banner("<!--", "fields").rstrip() + " -->\n\n# Fields\n"]
+    out.append(
+        "An argument of a field is needed or may stand there as its text says: `proc.aname[2]`, `evt.arg.flags`.\n"
+    )
+    out.append("| field | argument | type | scope | what it is | example |\n| --- | --- | --- | --- | --- | --- |")
     for f in table("fields")["field"]:
-        name = f["name"] + f.get("arg_syntax", "")
-        out.append(f"| `{cell(name)}` | {f['type']} | {f['scope']} | {cell(f['doc'])} |")
+        kind = f"list of {f['type']}" if f.get("list") else f["type"]
+        argument = f"`{f['arg_syntax']}` {f['arg']}" if "arg_syntax" in f else ""
+        cells = (f"`{f['name']}`", argument, kind, f["scope"], f["doc"], f"`{example(f)}`")
+        out.append(f"| {' | '.join(cell(text) for text in cells)} |")
     return "\n".join(out) + "\n"
 
 

@@ -30,7 +30,10 @@ class Event(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A filter and output field. `arg` is none, optional or required; `arg_syntax` how it is written."""
+    """A filter and output field. `arg` is none, optional or required; `arg_syntax` how it is written.
+
+    `example` is a condition with the field.
+    """
 
     name: str
     type: str
@@ -41,6 +44,7 @@ class Field(NamedTuple):
     arg_syntax: str | None
     flags: tuple[str, ...]
     doc: str
+    example: str
 
 
 @cache

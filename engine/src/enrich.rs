@@ -226,7 +226,7 @@ fn facts_of(state: &State, slot: Slot) -> Process {
         exepath: thread.exepath.to_vec(),
         args: items(&thread.args).map(<[u8]>::to_vec).collect(),
         cwd: state.cwd(slot).to_vec(),
-        sname: proc::leader(state, slot)
+        sname: proc::leader(state, slot, proc::Leads::Session)
             .map(|leader| threads[leader].comm.to_vec())
             .unwrap_or_default(),
         tty: thread.tty,

@@ -45,6 +45,7 @@ pub enum TimeStyle {
     ClockSeconds,
     Iso8601,
     DateTime,
+    DateTimeSeconds,
 }
 
 impl TimeStyle {
@@ -54,12 +55,15 @@ impl TimeStyle {
         let day = seconds % 86_400;
         let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
         let mut out = Vec::with_capacity(36);
-        if matches!(self, TimeStyle::Iso8601 | TimeStyle::DateTime) {
+        if matches!(
+            self,
+            TimeStyle::Iso8601 | TimeStyle::DateTime | TimeStyle::DateTimeSeconds
+        ) {
             render::date(seconds, &mut out);
             out.push(if self == TimeStyle::Iso8601 { b'T' } else { b' ' });
         }
         let _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
-        if self != TimeStyle::ClockSeconds {
+        if !matches!(self, TimeStyle::ClockSeconds | TimeStyle::DateTimeSeconds) {
             let _ = write!(out, ".{fraction:09}");
         }
         if self == TimeStyle::Iso8601 {
@@ -72,10 +76,11 @@ impl TimeStyle {
 /// The style of a field that is a time made readable.
 pub fn time_of(field: Field) -> Option<TimeStyle> {
     match field {
-        Field::EvtTime => Some(TimeStyle::Clock),
+        Field::EvtTime | Field::EvtOutputtime => Some(TimeStyle::Clock),
         Field::EvtTimeS => Some(TimeStyle::ClockSeconds),
         Field::EvtTimeIso8601 => Some(TimeStyle::Iso8601),
         Field::EvtDatetime => Some(TimeStyle::DateTime),
+        Field::EvtDatetimeS => Some(TimeStyle::DateTimeSeconds),
         _ => None,
     }
 }
@@ -179,6 +184,7 @@ fn write_text(operand: &Operand, value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Absent => out.extend_from_slice(b"<NA>"),
         Value::Int(number) => write_number(operand, *number as u64, *number < 0, out),
         Value::Uint(number) => write_number(operand, *number, false, out),
+        Value::Double(number) => drop(write!(out, "{number:.1}")),
         Value::Bool(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
         Value::Text(bytes) => write_bytes(operand, bytes, out),
         Value::Owned(bytes) => write_bytes(operand, bytes, out),
@@ -257,6 +263,7 @@ fn json<F: Facts>(operand: &Operand, facts: &F) -> OutputValue {
     match &value {
         Value::Absent => OutputValue::Null,
         Value::Bool(flag) => OutputValue::Bool(*flag),
+        Value::Double(number) => OutputValue::Double(*number),
         Value::Int(number) if plain => OutputValue::Int(*number),
         Value::Uint(number) if plain && i64::try_from(*number).is_ok() => OutputValue::Int(*number as i64),
         Value::List(items) if operand.is_list() => OutputValue::List(
@@ -464,7 +471,7 @@ impl Scanner<'_> {
                 return Some(Operand::Field(field, arg));
             }
             if info.arg == ArgRule::Optional {
-                return Some(Operand::Field(field, FieldArg::None));
+                return Some(Operand::Field(field, unnamed(field)));
             }
             self.at = start;
         }
@@ -491,16 +498,29 @@ impl Scanner<'_> {
     }
 }
 
-/// How much of `key` is a name that some event has (the longest); any word for a control group's subsystem.
-fn known_key(key: &str, syntax: &str) -> Option<usize> {
-    if syntax == ".subsys" {
-        return Some(key.trim_end_matches('.').len()).filter(|&length| length > 0);
+/// What a field shows where a condition would ask of all ancestors: these two show the process itself.
+fn unnamed(field: Field) -> FieldArg {
+    match field {
+        Field::ProcApid | Field::ProcAenv => FieldArg::Index(0),
+        _ => FieldArg::None,
     }
-    let params = || crate::generated::events::EVENTS.iter().flat_map(|event| event.params);
-    params()
-        .filter(|param| key.starts_with(param.name))
-        .map(|param| param.name.len())
-        .max()
+}
+
+/// How much of `key` is a name that the field knows: the longest.
+fn known_key(key: &str, syntax: &str) -> Option<usize> {
+    fn longest<'n>(key: &str, names: impl Iterator<Item = &'n str>) -> Option<usize> {
+        names.filter(|name| key.starts_with(*name)).map(str::len).max()
+    }
+    let events = || crate::generated::events::EVENTS.iter();
+    match syntax {
+        ".subsys" => Some(key.trim_end_matches('.').len()).filter(|&length| length > 0),
+        ".src or .dst" => longest(key, ["src", "dst"].into_iter()),
+        ".eventname or .code" => match key.bytes().take_while(u8::is_ascii_digit).count() {
+            0 => longest(key, events().map(|event| event.name)),
+            digits => Some(digits),
+        },
+        _ => longest(key, events().flat_map(|event| event.params).map(|param| param.name)),
+    }
 }
 
 /// What stands in brackets, by the field's syntax.
@@ -516,7 +536,7 @@ fn bracket_argument(argument: &str, syntax: &str) -> Option<FieldArg> {
     let key = || Some(FieldArg::Key(argument.into())).filter(|_| !argument.is_empty());
     match syntax {
         "[NAME]" => key(),
-        "[index] or [key]" => index().or_else(key),
+        "[index] or [key]" | "[n] or [NAME]" => index().or_else(key),
         syntax if syntax.starts_with('[') => index(),
         _ => None,
     }

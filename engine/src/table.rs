@@ -156,6 +156,7 @@ pub const WRITES_TO_FD: u8 = 16;
 pub const MODIFIES_STATE: u8 = 32;
 /// Parameter lengths are u32 instead of u16 in captures.
 pub const LARGE_PAYLOAD: u8 = 64;
+pub const WAITS: u8 = 128;
 
 #[derive(Debug)]
 pub struct DynType {

@@ -9,6 +9,7 @@ pub enum Value<'a> {
     Absent,
     Int(i64),
     Uint(u64),
+    Double(f64),
     Bool(bool),
     Text(&'a [u8]),
     /// Text made for this look-up (a joined path, rendered arguments).

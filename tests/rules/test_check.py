@@ -100,7 +100,8 @@ def test_constants(text: str, values: list[object]) -> None:
 def test_every_field_can_be_asked_for(field: tables.Field) -> None:
     argument = {
         "[n]": "[1]", "[NAME]": "[HOME]", ".name": ".res", "[index] or .name": ".res", "[index] or [key]": "[0]",
-        ".subsys": ".cpu",
+        ".subsys": ".cpu", "[fd]": "[0]", "[n] or [NAME]": "[HOME]", "[ns]": "[1767323045000000000]",
+        ".src or .dst": ".dst", ".eventname or .code": ".openat",
     }.get(field.arg_syntax or "", "")  # fmt: skip
     check_condition(parse(f"{field.name}{argument} exists"))
     if "filter_only" in field.flags:

@@ -88,6 +88,7 @@ class World:
         for end in "cslr":
             self.values["fd.ip"] |= self.values[f"fd.{end}ip"]
             self.values["fd.port"] |= self.values[f"fd.{end}port"]
+            self.values["fd.proto"] |= self.values[f"fd.{end}port"]
             self.values[f"fd.{end}net"] = {f"{ip}/{bits}" for ip in self.values[f"fd.{end}ip"] for bits in (8, 32)}
             self.values["fd.net"] |= self.values[f"fd.{end}net"]
 

@@ -49,6 +49,41 @@ fn syscall_name(view: &EventView) -> Option<&'static str> {
     by_id.or_else(by_number).map(|call| call.name)
 }
 
+/// `evt.type.is.NAME`, also by code.
+pub(super) fn is_type<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
+    let FieldArg::Key(wanted) = arg else {
+        return Value::Absent;
+    };
+    let is = match wanted.parse::<u16>() {
+        Ok(code) => view.event.kind().code() == code,
+        Err(_) => name(view).bytes() == Some(wanted.as_bytes()),
+    };
+    Value::Uint(is.into())
+}
+
+/// ns since the first event.
+pub(super) fn since_first(view: &EventView) -> u64 {
+    view.event.ts().saturating_sub(view.first_ts)
+}
+
+/// ns since the event before.
+pub(super) fn since_before(view: &EventView) -> u64 {
+    match view.state.times.0 {
+        0 => 0,
+        before => view.event.ts().saturating_sub(before),
+    }
+}
+
+/// How far from a time the event is: ms, rounded up, so that `<=` asks what `evt.around[T] = D` means.
+pub(super) fn around<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
+    match arg {
+        FieldArg::Key(time) => time.parse::<u64>().map_or(Value::Absent, |time| {
+            Value::Uint(view.event.ts().abs_diff(time).div_ceil(1_000_000))
+        }),
+        FieldArg::None | FieldArg::Index(_) => Value::Absent,
+    }
+}
+
 pub(super) fn syscall<'a>(view: &EventView<'a>) -> Value<'a> {
     if view.event.kind().info().source == Source::Syscall {
         name(view)

@@ -31,7 +31,7 @@ fn is_local(view: &EventView, ip: IpAddr) -> bool {
 }
 
 /// One end of a connection, or the address of a server; none without a role.
-fn end(view: &EventView, fd: &Fd, side: Side) -> Option<Endpoint> {
+pub(super) fn end(view: &EventView, fd: &Fd, side: Side) -> Option<Endpoint> {
     match fd.socket {
         Socket::Pair(source, destination) if fd.role != Role::None => {
             let source_is_local = is_local(view, source.ip);
@@ -66,6 +66,29 @@ pub(super) fn port<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
     of(view, |fd| {
         end(view, fd, side).map_or(Value::Absent, |end| Value::Uint(u64::from(end.port)))
     })
+}
+
+/// A port as text: `fd.cproto` and its kin, as ports have no names here.
+pub(super) fn port_text<'a>(view: &EventView<'a>, side: Side) -> Value<'a> {
+    of(view, |fd| {
+        end(view, fd, side).map_or(Value::Absent, |end| Value::Owned(end.port.to_string().into_bytes()))
+    })
+}
+
+/// `fd.uid`: a number for a thread's descriptor, digits of both.
+pub(super) fn uid<'a>(view: &EventView<'a>) -> Value<'a> {
+    match (view.thread(), view.seen.fd) {
+        (Some(thread), Some(fd)) => Value::Owned(format!("{}{fd}", thread.tid).into_bytes()),
+        _ => Value::Absent,
+    }
+}
+
+/// A text of the descriptor behind its container: `host:/etc/passwd`.
+pub(super) fn in_container<'a>(view: &EventView<'a>, text: Value<'a>) -> Value<'a> {
+    match (super::container::id(view).bytes(), text.bytes()) {
+        (Some(container), Some(text)) => Value::Owned([container, b":", text].concat()),
+        _ => Value::Absent,
+    }
 }
 
 pub(super) fn ips<'a>(view: &EventView<'a>) -> Value<'a> {
@@ -197,13 +220,10 @@ pub(crate) fn raw(path: &[u8]) -> Vec<u8> {
 /// `3:f1 4:p40`: each descriptor of poll's list, the letter of its type, its flags.
 pub(super) fn poll_list(view: &EventView, question: Question, out: &mut Vec<u8>) -> bool {
     let Question::Fds(bytes) = question else { return false };
-    let Some((count, entries)) = bytes.split_at_checked(2) else {
+    let Some(entries) = super::fdlist::entries(bytes) else {
         return false;
     };
-    let count = usize::from(u16::from_le_bytes([count[0], count[1]]));
-    for (index, entry) in entries.chunks_exact(10).take(count).enumerate() {
-        let number = i64::from_le_bytes(entry[..8].try_into().unwrap_or_default());
-        let flags = u16::from_le_bytes([entry[8], entry[9]]);
+    for (index, (number, flags)) in entries.enumerate() {
         let letter = view
             .seen
             .thread

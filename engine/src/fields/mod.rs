@@ -3,7 +3,13 @@
 mod container;
 mod evt;
 pub(crate) mod fd;
+mod fdlist;
+mod io;
+mod names;
+mod path;
 pub(crate) mod proc;
+mod resources;
+mod syslog;
 pub(crate) mod user;
 
 use std::sync::Arc;
@@ -11,10 +17,9 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::generated::events::EventKind;
 use crate::generated::fields::Field;
-use crate::render::{self, Names, Question};
 use crate::state::fds::Fd;
 use crate::state::threads::Thread;
-use crate::state::{Seen, State, paths};
+use crate::state::{Seen, State};
 use crate::value::{Facts, FieldArg, Value};
 
 /// One event and the state as it left it.
@@ -54,48 +59,6 @@ impl<'a> EventView<'a> {
     }
 }
 
-impl Names for EventView<'_> {
-    fn resolve(&self, _: usize, question: Question, out: &mut Vec<u8>) -> bool {
-        let (threads, users) = (&self.state.threads, &self.state.users);
-        match question {
-            Question::Pid(pid) => {
-                return threads.get(pid).is_some_and(|thread| {
-                    out.extend_from_slice(&thread.comm);
-                    true
-                });
-            }
-            Question::Fds(_) => return fd::poll_list(self, question, out),
-            Question::Fd(_) | Question::Path { .. } | Question::Uid(_) | Question::Gid(_) => {}
-        }
-        let Some(slot) = self.seen.thread else { return false };
-        let thread = &threads[slot];
-        match question {
-            Question::Fd(number) => {
-                let Some(fd) = threads.fd(slot, number) else {
-                    return false;
-                };
-                render::descriptor(fd.kind.names().1, fd.l4proto().unwrap_or("").as_bytes(), &fd.name, out);
-                true
-            }
-            Question::Path { text, dirfd } => {
-                let mut path = Vec::new();
-                paths::join(self.state.directory(slot, dirfd), text, &mut path);
-                out.extend_from_slice(&path);
-                true
-            }
-            Question::Uid(uid) => users.user(&thread.container, uid).is_some_and(|user| {
-                out.extend_from_slice(&user.name);
-                true
-            }),
-            Question::Gid(gid) => users.group(&thread.container, gid).is_some_and(|name| {
-                out.extend_from_slice(name);
-                true
-            }),
-            Question::Pid(_) | Question::Fds(_) => false,
-        }
-    }
-}
-
 impl Facts for EventView<'_> {
     fn kind(&self) -> EventKind {
         self.event.kind()
@@ -113,12 +76,27 @@ impl Facts for EventView<'_> {
         use Field as F;
         match field {
             F::EvtNum => Value::Uint(self.number),
-            F::EvtTime | F::EvtTimeS | F::EvtTimeIso8601 | F::EvtDatetime | F::EvtRawtime => {
-                Value::Uint(self.event.ts())
-            }
+            F::EvtTime
+            | F::EvtTimeS
+            | F::EvtTimeIso8601
+            | F::EvtDatetime
+            | F::EvtDatetimeS
+            | F::EvtOutputtime
+            | F::EvtRawtime => Value::Uint(self.event.ts()),
             F::EvtRawtimeS => Value::Uint(self.event.ts() / 1_000_000_000),
             F::EvtRawtimeNs => Value::Uint(self.event.ts() % 1_000_000_000),
-            F::EvtReltime => Value::Uint(self.event.ts().saturating_sub(self.first_ts)),
+            F::EvtReltime => Value::Uint(evt::since_first(self)),
+            F::EvtReltimeS => Value::Uint(evt::since_first(self) / 1_000_000_000),
+            F::EvtReltimeNs => Value::Uint(evt::since_first(self) % 1_000_000_000),
+            F::EvtDeltatime => Value::Uint(evt::since_before(self)),
+            F::EvtDeltatimeS => Value::Uint(evt::since_before(self) / 1_000_000_000),
+            F::EvtDeltatimeNs => Value::Uint(evt::since_before(self) % 1_000_000_000),
+            // A call is one event, told at its end.
+            F::EvtLatency | F::EvtLatencyS | F::EvtLatencyNs | F::EvtLatencyQuantized | F::EvtWaitLatency => {
+                Value::Uint(0)
+            }
+            F::EvtLatencyHuman => Value::Text(b"0ns"),
+            F::EvtAround => evt::around(self, arg),
             F::EvtSource => Value::Text(b"syscall"),
             F::EvtIsAsync => Value::Bool(evt::is_meta(self)),
             F::EvtAsynctype => evt::asynctype(self),
@@ -129,6 +107,7 @@ impl Facts for EventView<'_> {
                 b"<"
             }),
             F::EvtType => evt::name(self),
+            F::EvtTypeIs => evt::is_type(self, arg),
             F::SyscallType => evt::syscall(self),
             F::EvtCategory => evt::category(self),
             F::EvtCpu => Value::Int(i64::from(self.event.cpu())),
@@ -145,6 +124,45 @@ impl Facts for EventView<'_> {
             F::EvtIsIo => evt::has_flag(self, crate::table::READS_FROM_FD | crate::table::WRITES_TO_FD),
             F::EvtIsIoRead => evt::has_flag(self, crate::table::READS_FROM_FD),
             F::EvtIsIoWrite => evt::has_flag(self, crate::table::WRITES_TO_FD),
+            F::EvtIsWait => evt::has_flag(self, crate::table::WAITS),
+            F::EvtIoDir => io::direction(self),
+            F::EvtIsSyslog => Value::Bool(io::is_syslog(self)),
+            F::EvtBuflen => io::bytes(self, io::Way::Any, io::Kind::Any),
+            F::EvtBuflenIn => io::bytes(self, io::Way::In, io::Kind::Any),
+            F::EvtBuflenOut => io::bytes(self, io::Way::Out, io::Kind::Any),
+            F::EvtBuflenFile => io::bytes(self, io::Way::Any, io::Kind::File),
+            F::EvtBuflenFileIn => io::bytes(self, io::Way::In, io::Kind::File),
+            F::EvtBuflenFileOut => io::bytes(self, io::Way::Out, io::Kind::File),
+            F::EvtBuflenNet => io::bytes(self, io::Way::Any, io::Kind::Net),
+            F::EvtBuflenNetIn => io::bytes(self, io::Way::In, io::Kind::Net),
+            F::EvtBuflenNetOut => io::bytes(self, io::Way::Out, io::Kind::Net),
+            F::EvtCount => Value::Uint(1),
+            F::EvtCountError => io::error(self, |_| true),
+            F::EvtCountErrorFile => io::error(self, |of| of == io::Of::File),
+            F::EvtCountErrorNet => io::error(self, |of| of == io::Of::Net),
+            F::EvtCountErrorMemory => io::error(self, |of| of == io::Of::Memory),
+            F::EvtCountErrorOther => io::error(self, |of| of == io::Of::Other),
+            F::EvtCountExit => {
+                if self.event.kind().code().is_multiple_of(2) {
+                    Value::Absent
+                } else {
+                    Value::Uint(1)
+                }
+            }
+            F::EvtCountProcinfo | F::EvtCountThreadinfo => Value::Uint(0),
+            F::EvtAbspath => path::absolute(self, arg),
+            // What plugins, container engines, samples of processor use and switches of the scheduler would tell.
+            F::EvtPluginname
+            | F::EvtPlugininfo
+            | F::EvtInfraDockerName
+            | F::EvtInfraDockerContainerId
+            | F::EvtInfraDockerContainerName
+            | F::EvtInfraDockerContainerImage
+            | F::ThreadExectime
+            | F::ThreadTotexectime
+            | F::ThreadCpu
+            | F::ThreadCpuUser
+            | F::ThreadCpuSystem => Value::Absent,
             F::EvtIsOpenRead => evt::open_flag(self, evt::O_RDONLY),
             F::EvtIsOpenWrite => evt::open_flag(self, evt::O_WRONLY),
             F::EvtIsOpenExec => evt::open_exec(self),
@@ -159,14 +177,24 @@ impl Facts for EventView<'_> {
             F::ProcPname => proc::of_parent(self, |thread| Value::Text(&thread.comm)),
             F::ProcAname => proc::of_ancestors(self, arg, |thread| Value::Text(&thread.comm)),
             F::ProcArgs => proc::args(self, arg),
+            F::ProcAargs => proc::ancestors_args(self, arg),
             F::ProcCmdline => proc::of(self, |thread| Value::Owned(proc::cmdline(thread))),
             F::ProcPcmdline => proc::of_parent(self, |thread| Value::Owned(proc::cmdline(thread))),
             F::ProcAcmdline => proc::of_ancestors(self, arg, |thread| Value::Owned(proc::cmdline(thread))),
             F::ProcCmdnargs => proc::of(self, |thread| {
                 Value::Uint(crate::state::text::items(&thread.args).count() as u64)
             }),
+            F::ProcCmdlenargs => proc::of(self, |thread| {
+                Value::Uint(
+                    crate::state::text::items(&thread.args)
+                        .map(|arg| arg.len() as u64)
+                        .sum(),
+                )
+            }),
             F::ProcExeline => proc::of(self, |thread| Value::Owned(proc::exeline(thread))),
             F::ProcEnv => proc::env(self, arg),
+            F::ProcAenv => proc::ancestors_env(self, arg),
+            F::ProcLoginshellid => proc::login_shell(self),
             F::ProcCwd => self
                 .seen
                 .thread
@@ -176,12 +204,19 @@ impl Facts for EventView<'_> {
             F::ProcPpid => proc::of_parent(self, |thread| proc::id(thread.pid)),
             F::ProcApid => proc::of_ancestors(self, arg, |thread| proc::id(thread.pid)),
             F::ProcVpid => proc::of(self, |thread| proc::virtual_id(thread.vpid)),
+            F::ProcPvpid => proc::of_parent(self, |thread| proc::virtual_id(thread.vpid)),
             F::ProcSid => proc::of(self, |thread| Value::Int(thread.sid)),
-            F::ProcSname => proc::of_leader(self, |thread| &thread.comm),
-            F::ProcSidExe => proc::of_leader(self, |thread| &thread.exe),
-            F::ProcSidExepath => proc::of_leader(self, |thread| &thread.exepath),
+            F::ProcSname => proc::of_leader(self, proc::Leads::Session, |thread| &thread.comm),
+            F::ProcSidExe => proc::of_leader(self, proc::Leads::Session, |thread| &thread.exe),
+            F::ProcSidExepath => proc::of_leader(self, proc::Leads::Session, |thread| &thread.exepath),
             F::ProcVpgid => proc::of(self, |thread| Value::Int(thread.vpgid)),
+            F::ProcVpgidName => proc::of_leader(self, proc::Leads::VirtualGroup, |thread| &thread.comm),
+            F::ProcVpgidExe => proc::of_leader(self, proc::Leads::VirtualGroup, |thread| &thread.exe),
+            F::ProcVpgidExepath => proc::of_leader(self, proc::Leads::VirtualGroup, |thread| &thread.exepath),
             F::ProcPgid => proc::of(self, |thread| Value::Int(thread.pgid)),
+            F::ProcPgidName => proc::of_leader(self, proc::Leads::Group, |thread| &thread.comm),
+            F::ProcPgidExe => proc::of_leader(self, proc::Leads::Group, |thread| &thread.exe),
+            F::ProcPgidExepath => proc::of_leader(self, proc::Leads::Group, |thread| &thread.exepath),
             F::ProcDuration => proc::of(self, |thread| proc::since(self, thread)),
             F::ProcPpidDuration => proc::of_parent(self, |thread| proc::since(self, thread)),
             F::ProcPidTs => proc::of(self, |thread| proc::nonzero(thread.clone_ts)),
@@ -192,17 +227,41 @@ impl Facts for EventView<'_> {
             F::ProcIsExeFromMemfd => proc::exe_flag(self, proc::EXE_FROM_MEMFD),
             F::ProcIsSidLeader => proc::of(self, |thread| Value::Bool(thread.sid == thread.vpid)),
             F::ProcIsVpgidLeader => proc::of(self, |thread| Value::Bool(thread.vpgid == thread.vpid)),
+            F::ProcIsPgidLeader => proc::of(self, |thread| Value::Bool(thread.pgid == thread.pid)),
             F::ProcExeIno => proc::of(self, |thread| proc::nonzero(thread.exe_ino)),
             F::ProcExeInoCtime => proc::of(self, |thread| proc::nonzero(thread.exe_ctime)),
             F::ProcExeInoMtime => proc::of(self, |thread| proc::nonzero(thread.exe_mtime)),
             F::ProcExeInoCtimeDurationProcStart => proc::of(self, |thread| proc::nonzero(thread.ctime_to_clone)),
             F::ProcExeInoCtimeDurationPidnsStart => proc::of(self, |thread| proc::nonzero(thread.ctime_to_pidns)),
+            F::ProcPidnsInitStartTs => proc::of(self, |thread| proc::nonzero(thread.pidns_start)),
             F::ThreadCapPermitted => proc::of(self, |thread| proc::capabilities(thread.cap_permitted)),
             F::ThreadCapInheritable => proc::of(self, |thread| proc::capabilities(thread.cap_inheritable)),
             F::ThreadCapEffective => proc::of(self, |thread| proc::capabilities(thread.cap_effective)),
             F::ProcFdlimit => self.main().map_or(Value::Absent, |main| Value::Int(main.fdlimit)),
+            F::ProcFdopencount => self
+                .main()
+                .map_or(Value::Absent, |main| Value::Uint(main.fds.len() as u64)),
+            F::ProcFdusage => self.main().map_or(Value::Absent, resources::fd_usage),
+            F::ProcVmsize => resources::memory(self, |memory| memory.size.into()),
+            F::ProcVmrss => resources::memory(self, |memory| memory.resident.into()),
+            F::ProcVmswap => resources::memory(self, |memory| memory.swapped.into()),
+            F::ThreadPfmajor => resources::memory(self, |memory| memory.major_faults),
+            F::ThreadPfminor => resources::memory(self, |memory| memory.minor_faults),
+            F::ThreadVmsize => resources::of_main(self, |memory| memory.size.into()),
+            F::ThreadVmrss => resources::of_main(self, |memory| memory.resident.into()),
+            F::ThreadVmsizeB => resources::of_main(self, |memory| u64::from(memory.size) << 10),
+            F::ThreadVmrssB => resources::of_main(self, |memory| u64::from(memory.resident) << 10),
+            F::ProcNthreads => resources::threads(self, true),
+            F::ProcNchilds => resources::threads(self, false),
+            F::ProcStdinType => resources::stdio_type(self, 0),
+            F::ProcStdoutType => resources::stdio_type(self, 1),
+            F::ProcStderrType => resources::stdio_type(self, 2),
+            F::ProcStdinName => resources::stdio_name(self, 0),
+            F::ProcStdoutName => resources::stdio_name(self, 1),
+            F::ProcStderrName => resources::stdio_name(self, 2),
             F::ThreadTid => proc::id(self.event.tid()),
             F::ThreadIsmain => proc::of(self, |thread| Value::Bool(thread.tid == thread.pid)),
+            F::ThreadNametid => proc::of(self, proc::name_and_id),
             F::ThreadVtid => proc::of(self, |thread| proc::virtual_id(thread.vtid)),
             F::ThreadCgroups => proc::cgroups(self),
             F::ThreadCgroup => proc::cgroup(self, arg),
@@ -229,11 +288,19 @@ impl Facts for EventView<'_> {
             F::FdSip | F::FdSnet => fd::ip(self, fd::Side::Server),
             F::FdLip | F::FdLnet => fd::ip(self, fd::Side::Local),
             F::FdRip | F::FdRnet => fd::ip(self, fd::Side::Remote),
-            F::FdPort => fd::ports(self),
+            F::FdPort | F::FdProto => fd::ports(self),
             F::FdCport => fd::port(self, fd::Side::Client),
             F::FdSport => fd::port(self, fd::Side::Server),
             F::FdLport => fd::port(self, fd::Side::Local),
             F::FdRport => fd::port(self, fd::Side::Remote),
+            F::FdCproto => fd::port_text(self, fd::Side::Client),
+            F::FdSproto => fd::port_text(self, fd::Side::Server),
+            F::FdLproto => fd::port_text(self, fd::Side::Local),
+            F::FdRproto => fd::port_text(self, fd::Side::Remote),
+            F::FdUid => fd::uid(self),
+            F::FdContainername => fd::in_container(self, fd::name(self)),
+            F::FdContainerdirectory => fd::in_container(self, fd::directory(self)),
+            F::FdTypes => resources::fd_types(self, arg),
             F::FdL4proto => fd::of(self, |fd| Value::Text(fd.l4proto().unwrap_or("<NA>").as_bytes())),
             F::FdSockfamily => fd::family(self),
             F::FdIsServer => fd::of(self, |fd| Value::Bool(fd::is_server(self, fd))),
@@ -245,6 +312,27 @@ impl Facts for EventView<'_> {
             F::FdLipName => fd::ip(self, fd::Side::Local),
             F::FdRipName => fd::ip(self, fd::Side::Remote),
             F::FdDev => fd::of(self, |fd| Value::Int(i64::from(fd.dev as i32))),
+            F::FdDevMajor => fd::of(self, |fd| Value::Uint(u64::from(fd.dev >> 8 & 0xfff))),
+            F::FdDevMinor => fd::of(self, |fd| {
+                Value::Uint(u64::from(fd.dev & 0xff | fd.dev >> 12 & 0xf_ff00))
+            }),
+            F::FsPathName => path::single(self, path::Form::Absolute),
+            F::FsPathNameraw => path::single(self, path::Form::Raw),
+            F::FsPathSource => path::source(self, path::Form::Absolute),
+            F::FsPathSourceraw => path::source(self, path::Form::Raw),
+            F::FsPathTarget => path::target(self, path::Form::Absolute),
+            F::FsPathTargetraw => path::target(self, path::Form::Raw),
+            F::FdlistNums => fdlist::numbers(self),
+            F::FdlistNames => fdlist::names(self),
+            F::FdlistCips => fdlist::ips(self, fd::Side::Client),
+            F::FdlistSips => fdlist::ips(self, fd::Side::Server),
+            F::FdlistCports => fdlist::ports(self, fd::Side::Client),
+            F::FdlistSports => fdlist::ports(self, fd::Side::Server),
+            F::SyslogFacility => syslog::facility(self),
+            F::SyslogFacilityStr => syslog::facility_name(self),
+            F::SyslogSeverity => syslog::severity(self),
+            F::SyslogSeverityStr => syslog::severity_name(self),
+            F::SyslogMessage => syslog::message(self),
             F::FdIno => fd::of(self, |fd| Value::Int(fd.ino as i64)),
             F::FdNameraw => fd::of(self, |fd| Value::Owned(fd::raw(&fd.raw))),
             F::FdIsUpperLayer => fd::of(self, |fd| Value::Bool(fd.upper)),

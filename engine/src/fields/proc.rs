@@ -55,29 +55,68 @@ pub(super) fn of_ancestors<'a>(
     }
 }
 
-/// The leader of a thread's session: the thread with the session's number, else the oldest ancestor of the same session.
-pub(crate) fn leader(state: &State, slot: Slot) -> Option<Slot> {
+/// What a leader leads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leads {
+    Session,
+    /// A process group by its number in the pid namespace,
+    VirtualGroup,
+    /// by its number on the host.
+    Group,
+}
+
+impl Leads {
+    fn number(self, thread: &Thread) -> i64 {
+        match self {
+            Leads::Session => thread.sid,
+            Leads::VirtualGroup => thread.vpgid,
+            Leads::Group => thread.pgid,
+        }
+    }
+}
+
+/// The leader of a thread's session or group: the thread with its number, else the oldest ancestor of the same one.
+pub(crate) fn leader(state: &State, slot: Slot, leads: Leads) -> Option<Slot> {
     let threads = &state.threads;
     let thread = &threads[slot];
-    if thread.sid == -1 {
+    let number = leads.number(thread);
+    if number == -1 {
         return None;
     }
-    if !thread.in_pid_namespace()
-        && let Some(leader) = threads.find(thread.sid)
-    {
+    let of_host = leads == Leads::Group || !thread.in_pid_namespace();
+    if let Some(leader) = threads.find(number).filter(|_| of_host) {
         return Some(leader);
     }
     threads
         .ancestors(slot)
-        .take_while(|ancestor| threads[*ancestor].sid == thread.sid)
+        .take_while(|ancestor| leads.number(&threads[*ancestor]) == number)
         .last()
 }
 
-pub(super) fn of_leader<'a>(view: &EventView<'a>, field: impl Fn(&'a Thread) -> &'a Text) -> Value<'a> {
+pub(super) fn of_leader<'a>(view: &EventView<'a>, leads: Leads, field: impl Fn(&'a Thread) -> &'a Text) -> Value<'a> {
     let Some(slot) = view.seen.thread else {
         return Value::Absent;
     };
-    Value::Text(leader(view.state, slot).map_or(&[][..], |leader| field(&view.state.threads[leader])))
+    Value::Text(leader(view.state, slot, leads).map_or(&[][..], |leader| field(&view.state.threads[leader])))
+}
+
+/// The oldest of the process and its ancestors that is a shell.
+pub(super) fn login_shell<'a>(view: &EventView<'a>) -> Value<'a> {
+    let threads = &view.state.threads;
+    let Some(slot) = view.seen.thread else {
+        return Value::Absent;
+    };
+    std::iter::once(slot)
+        .chain(threads.ancestors(slot))
+        .filter(|slot| threads[*slot].comm.ends_with(b"sh"))
+        .last()
+        .map_or(Value::Absent, |shell| Value::Int(threads[shell].pid))
+}
+
+pub(super) fn name_and_id<'a>(thread: &Thread) -> Value<'a> {
+    let mut out = thread.comm.to_vec();
+    out.extend_from_slice(thread.tid.to_string().as_bytes());
+    Value::Owned(out)
 }
 
 fn append_args(thread: &Thread, out: &mut Vec<u8>) {
@@ -116,16 +155,67 @@ pub(super) fn args<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
     })
 }
 
+/// Arguments of the n-th ancestor, 0 being the process itself; without a number those of all ancestors as one text.
+pub(super) fn ancestors_args<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
+    let joined = |thread: &Thread| {
+        let mut out = Vec::new();
+        append_args(thread, &mut out);
+        Value::Owned(out)
+    };
+    match of_ancestors(view, arg, joined) {
+        Value::List(all) => {
+            let texts: Vec<&[u8]> = all
+                .iter()
+                .filter_map(Value::bytes)
+                .filter(|text| !text.is_empty())
+                .collect();
+            if texts.is_empty() {
+                Value::Absent
+            } else {
+                Value::Owned(texts.join(&b' '))
+            }
+        }
+        one => one,
+    }
+}
+
+/// Ancestors whose environment is searched for a variable.
+const MAX_SEARCHED: usize = 20;
+
+fn variable<'a>(thread: &'a Thread, name: &str) -> &'a [u8] {
+    let named = |item: &'a [u8]| item.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    items(&thread.env).find_map(named).unwrap_or_default().trim_ascii()
+}
+
+fn whole_env<'a>(thread: &Thread) -> Value<'a> {
+    Value::Owned(items(&thread.env).collect::<Vec<_>>().join(&b' '))
+}
+
+/// A variable as the nearest ancestor that has it; the environment of the n-th ancestor; without argument of all.
+pub(super) fn ancestors_env<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
+    let threads = &view.state.threads;
+    match (arg, view.seen.thread) {
+        (_, None) => Value::Absent,
+        (FieldArg::Index(0), _) => env(view, &FieldArg::None),
+        (FieldArg::Key(name), Some(slot)) => Value::Text(
+            threads
+                .ancestors(slot)
+                .take(MAX_SEARCHED)
+                .map(|ancestor| variable(&threads[ancestor], name))
+                .find(|value| !value.is_empty())
+                .unwrap_or_default(),
+        ),
+        (FieldArg::Index(_) | FieldArg::None, Some(_)) => of_ancestors(view, arg, whole_env),
+    }
+}
+
 pub(super) fn env<'a>(view: &EventView<'a>, arg: &FieldArg) -> Value<'a> {
     let Some(thread) = view.main().or_else(|| view.thread()) else {
         return Value::Absent;
     };
     match arg {
-        FieldArg::Key(name) => {
-            let named = |item: &'a [u8]| item.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-            Value::Text(items(&thread.env).find_map(named).unwrap_or_default().trim_ascii())
-        }
-        FieldArg::None | FieldArg::Index(_) => Value::Owned(items(&thread.env).collect::<Vec<_>>().join(&b' ')),
+        FieldArg::Key(name) => Value::Text(variable(thread, name)),
+        FieldArg::None | FieldArg::Index(_) => whole_env(thread),
     }
 }
 

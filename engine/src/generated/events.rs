@@ -1784,7 +1784,7 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
         name: "epoll_wait",
         category: Category::Wait,
         source: Source::Syscall,
-        flags: 0,
+        flags: crate::table::WAITS,
         fd: None,
         params: &[
             ParamInfo {
@@ -1810,7 +1810,7 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
         name: "poll",
         category: Category::Wait,
         source: Source::Syscall,
-        flags: 0,
+        flags: crate::table::WAITS,
         fd: None,
         params: &[
             ParamInfo {
@@ -1844,7 +1844,7 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
         name: "select",
         category: Category::Wait,
         source: Source::Syscall,
-        flags: 0,
+        flags: crate::table::WAITS,
         fd: None,
         params: &[ParamInfo {
             name: "res",
@@ -2458,7 +2458,7 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
         name: "nanosleep",
         category: Category::Sleep,
         source: Source::Syscall,
-        flags: 0,
+        flags: crate::table::WAITS,
         fd: None,
         params: &[
             ParamInfo {
@@ -4886,7 +4886,7 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
         name: "ppoll",
         category: Category::Wait,
         source: Source::Syscall,
-        flags: 0,
+        flags: crate::table::WAITS,
         fd: None,
         params: &[
             ParamInfo {

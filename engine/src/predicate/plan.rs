@@ -55,6 +55,7 @@ pub enum Constant {
     Bool(bool),
     Int(i64),
     Uint(u64),
+    Double(f64),
     Text(String),
     Hex { hex: String },
 }
@@ -124,6 +125,14 @@ impl Constant {
             Constant::Text(text) => Ok(text.clone().into_bytes()),
             Constant::Hex { hex } => unhex(hex).map_or_else(|| invalid(format!("{hex:?} is not hex")), Ok),
             other => invalid(format!("{other:?} is not text")),
+        }
+    }
+
+    /// A number of any kind.
+    pub fn double(&self) -> Option<f64> {
+        match self {
+            Constant::Double(number) => Some(*number),
+            other => other.number().map(|number| number as f64),
         }
     }
 

@@ -114,6 +114,9 @@ enum Scalar {
     Text(TextTest),
     Number(Op, i128),
     Numbers(HashSet<i128>),
+    /// A fraction, against any number.
+    Double(Op, f64),
+    Doubles(Vec<f64>),
     Bool(Op, bool),
     Bools(Vec<bool>),
     Ip(Op, IpAddr),
@@ -155,7 +158,7 @@ fn asks_for_descriptor(field: Field) -> bool {
     use Field as F;
     matches!(
         field,
-        F::FdIp | F::FdPort | F::FdNet | F::FdCipName | F::FdSipName | F::FdLipName | F::FdRipName
+        F::FdIp | F::FdPort | F::FdProto | F::FdNet | F::FdCipName | F::FdSipName | F::FdLipName | F::FdRipName
     )
 }
 
@@ -310,6 +313,14 @@ impl Scalar {
                 let values = values.iter().map(Constant::bytes).collect::<Result<Vec<_>, _>>()?;
                 TextTest::new(op, &values).map(Scalar::Text)
             }
+            Kind::Number if values.iter().any(|value| matches!(value, Constant::Double(_))) => {
+                let numbers = parsed(values, Constant::double, "a number")?;
+                Ok(if op == Op::In {
+                    Scalar::Doubles(numbers)
+                } else {
+                    Scalar::Double(order(op)?, one(&numbers)?)
+                })
+            }
             Kind::Number => {
                 let numbers = parsed(values, Constant::number, "a number")?;
                 Ok(if op == Op::In {
@@ -388,8 +399,12 @@ impl Scalar {
             (Scalar::Numbers(set), Value::Ports(a, b)) => {
                 set.contains(&i128::from(*a)) || set.contains(&i128::from(*b))
             }
+            (Scalar::Number(op, constant), Value::Double(value)) => ordered(*op, *value, *constant as f64),
+            (Scalar::Numbers(set), Value::Double(value)) => set.iter().any(|constant| *constant as f64 == *value),
             (Scalar::Number(op, constant), value) => number(value).is_some_and(|number| op.holds(number.cmp(constant))),
             (Scalar::Numbers(set), value) => number(value).is_some_and(|number| set.contains(&number)),
+            (Scalar::Double(op, constant), value) => double(value).is_some_and(|value| ordered(*op, value, *constant)),
+            (Scalar::Doubles(set), value) => double(value).is_some_and(|value| set.contains(&value)),
             (Scalar::Bool(op, constant), Value::Bool(value)) => (value == constant) == (*op == Op::Eq),
             (Scalar::Bools(set), Value::Bool(value)) => set.contains(value),
             (Scalar::Ip(op, constant), Value::Ip(ip)) => (ip == constant) == (*op == Op::Eq),
@@ -448,6 +463,17 @@ fn number(value: &Value<'_>) -> Option<i128> {
     }
 }
 
+fn double(value: &Value<'_>) -> Option<f64> {
+    match value {
+        Value::Double(number) => Some(*number),
+        other => number(other).map(|number| number as f64),
+    }
+}
+
+fn ordered(op: Op, left: f64, right: f64) -> bool {
+    left.partial_cmp(&right).is_some_and(|order| op.holds(order))
+}
+
 /// Field against field.
 fn compare(op: Op, left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
@@ -457,6 +483,7 @@ fn compare(op: Op, left: &Value<'_>, right: &Value<'_>) -> bool {
         (left, right) if matches!(op, Op::In | Op::Intersects) => is_among(left, right),
         (Value::Ip(a), Value::Ip(b)) => (a == b) == (op == Op::Eq) && matches!(op, Op::Eq | Op::Ne),
         (Value::Bool(a), Value::Bool(b)) => op.holds(a.cmp(b)),
+        (Value::Double(a), Value::Double(b)) => ordered(op, *a, *b),
         (left, right) => match (left.bytes(), right.bytes(), number(left), number(right)) {
             (Some(left), Some(right), ..) => match op {
                 Op::Contains => memchr::memmem::find(left, right).is_some(),

@@ -1,6 +1,7 @@
 //! How threads come, become other programs, and go: clone and its kin, exec, exit.
 
 use super::State;
+use super::memory::Memory;
 use super::paths;
 use super::text::Text;
 use super::threads::{
@@ -58,6 +59,7 @@ struct Cloned<'a> {
     vtid: i64,
     vpid: i64,
     pidns_start: u64,
+    memory: Memory,
 }
 
 impl<'a> Cloned<'a> {
@@ -79,6 +81,7 @@ impl<'a> Cloned<'a> {
             vtid: event.int(18).unwrap_or_else(|| event.tid()),
             vpid: number(19),
             pidns_start: event.uint(20).unwrap_or(0),
+            memory: Memory::default().sizes(event, 10).faults(event, 8),
         }
     }
 }
@@ -200,6 +203,7 @@ impl State {
             flags: told.flags | if told.flags & CLONE_THREAD != 0 { CLONE_FILES } else { 0 },
             fdlimit: told.fdlimit,
             pidns_start: told.pidns_start,
+            memory: told.memory,
             ..Thread::default()
         }
     }
@@ -238,6 +242,7 @@ impl State {
             ctime_to_clone: parent.ctime_to_clone,
             ctime_to_pidns: parent.ctime_to_pidns,
             cwd: Text::from(told.cwd),
+            memory: told.memory,
             ..Thread::default()
         };
         if is_thread {
@@ -315,6 +320,7 @@ impl State {
         set(&mut thread.fdlimit, 7);
         set(&mut thread.vpgid, 17);
         thread.pgid = event.int(28).unwrap_or(-1);
+        thread.memory = thread.memory.sizes(event, 10).faults(event, 8);
         if thread.clone_ts != 0 {
             thread.ctime_to_clone = thread.clone_ts.wrapping_sub(thread.exe_ctime);
         }

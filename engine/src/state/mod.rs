@@ -11,6 +11,7 @@ pub mod hash;
 mod identity;
 pub mod interfaces;
 mod lifecycle;
+pub mod memory;
 pub mod paths;
 mod snapshot;
 mod sockets;
@@ -85,6 +86,8 @@ pub struct State {
     /// Control groups of the last thread looked up, and its container.
     last_container: (Text, Text),
     scratch: Vec<u8>,
+    /// Times of the event before the one at hand (0: there was none) and of this one.
+    pub times: (u64, u64),
 }
 
 const FD_EVENT: u8 = table::CREATES_FD | table::USES_FD | table::DESTROYS_FD;
@@ -105,6 +108,7 @@ impl State {
         self.users = Users::default();
         self.exits = Exits::default();
         (self.exiting, self.closing) = (None, None);
+        self.times = (0, 0);
     }
 
     /// Let one event, the `number`-th, change the state.
@@ -117,6 +121,7 @@ impl State {
             self.tell(event);
             return Seen::default();
         }
+        self.times = (self.times.1, event.ts());
         let mut seen = Seen::default();
         if info.flags & FD_EVENT != 0 {
             seen.fd = Some(
@@ -279,6 +284,7 @@ impl State {
             K::Setsid | K::Setpgid => self.grouped(event, slot),
             K::Prctl | K::Capset | K::Unshare | K::Setns => self.changed(event, slot),
             K::Getrlimit | K::Setrlimit | K::Prlimit => self.limited(event, slot),
+            K::Brk | K::Mmap | K::Mmap2 | K::Munmap | K::Switch => self.measured(event, slot),
             _ => {}
         }
     }

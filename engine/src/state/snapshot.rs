@@ -1,6 +1,7 @@
 //! What a host tells about itself: threads, descriptors, interfaces, users.
 
 use super::fds::{Fd, FdKind, Protocol, Role, Socket};
+use super::memory::Memory;
 use super::text::Text;
 use super::threads::{CLONE_FILES, Slot, Thread};
 use super::users::User;
@@ -88,6 +89,7 @@ impl State {
             clone_ts: wide(28),
             pidns_start: wide(29),
             told: event.ts(),
+            memory: Memory::default().sizes(event, 30).faults(event, 33),
             ..Thread::default()
         };
         if thread.tid != thread.pid {

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::fds::{Fd, Fds};
 use super::hash::IntMap;
+use super::memory::Memory;
 use super::text::Text;
 use crate::facts::Process;
 
@@ -81,6 +82,7 @@ pub struct Thread {
     pub facts_version: u64,
     pub told_in: u64,
     pub told_at: u32,
+    pub memory: Memory,
 }
 
 impl Default for Thread {
@@ -132,6 +134,7 @@ impl Default for Thread {
             facts_version: 0,
             told_in: 0,
             told_at: 0,
+            memory: Memory::default(),
         }
     }
 }

@@ -69,9 +69,13 @@ def hunt(
     Says on stderr how complete the searched history is. Fields: `tiercel fields`.
     """
     from tiercel.hunt import render
+    from tiercel.rules.check import check_condition
+    from tiercel.rules.parse import parse
 
     begin = _begin(since)
     history = _history(context, dsn)
+    for warning in check_condition(parse(condition)):
+        typer.echo(f"warning: {warning.message} ({warning.code})", err=True)
     found = 0
     for row in history.hunt(condition, since=begin, host=host, limit=limit):
         found += 1

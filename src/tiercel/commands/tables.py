@@ -19,23 +19,28 @@ def register(app: typer.Typer) -> None:
 
 
 def fields(prefix: Prefix = "", *, as_json: Json = False) -> None:
-    """List the fields that conditions and outputs may use: name, type, what it reads, what it is."""
+    """List the fields that conditions and outputs may use: name, type, what it reads, what it is, an example."""
     from rich.console import Console
     from rich.table import Table
 
     from tiercel.errors import TiercelError
+    from tiercel.rules.fields import SOURCES, unknown
     from tiercel.schemas import tables
 
     rows = [field for field in tables.fields().values() if field.name.startswith(prefix)]
+    if not rows and prefix.partition(".")[0] in SOURCES:
+        raise TiercelError(unknown(f"{prefix.partition('.')[0]}.*"))
     if not rows:
         raise TiercelError(f"no field begins with {prefix!r}; see `tiercel fields`")
     if as_json:
         for field in rows:
             print(json.dumps(field._asdict(), ensure_ascii=False))
         return
-    table = Table("field", "type", "scope", "what it is", box=None, header_style="bold", pad_edge=False)
+    table = Table("field", "type", "scope", "what it is", "example", box=None, header_style="bold", pad_edge=False)
     for field in rows:
-        table.add_row(field.name + _argument(field), field.type, field.scope, field.doc.replace("[", r"\["))
+        kind = f"list of {field.type}" if field.list else field.type
+        doc, example = (text.replace("[", r"\[") for text in (field.doc, field.example))
+        table.add_row(field.name + _argument(field), kind, field.scope, doc, example)
     Console().print(table)
 
 
