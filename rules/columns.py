@@ -79,7 +79,9 @@ _DIRECTORY = (
     "if(endsWith(fd_name, '/'), fd_name, substring(fd_name, 1, length(fd_name) - position(reverse(fd_name), '/')))), "
     "NULL)"
 )
-_FILENAME = "if(fd_type = 'file', if(position(fd_name, '/') = 0, '/', substringIndex(fd_name, '/', -1)), NULL)"
+_FILENAME = (
+    "if(fd_type = 'file', if(fd_name = '/' OR position(fd_name, '/') = 0, '/', substringIndex(fd_name, '/', -1)), NULL)"
+)
 _CAPS = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
     "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "

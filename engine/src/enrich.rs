@@ -263,6 +263,7 @@ fn file_of(view: &EventView) -> Option<File> {
         return (!name.is_empty()).then(|| File {
             typechar,
             name,
+            raw: fd::unknown_raw(view).unwrap_or_default(),
             ..File::default()
         });
     };

@@ -258,7 +258,7 @@ fn json<F: Facts>(operand: &Operand, facts: &F) -> OutputValue {
     let value = operand.value(facts);
     let plain = matches!(
         print_format(operand),
-        PrintFormat::Dec | PrintFormat::Id | PrintFormat::Na
+        PrintFormat::Dec | PrintFormat::PaddedDec | PrintFormat::Id | PrintFormat::Na
     );
     match &value {
         Value::Absent => OutputValue::Null,

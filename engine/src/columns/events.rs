@@ -229,7 +229,9 @@ impl Events {
         self.fd_typechar.push_key_option(typechar);
         self.fd_type.push_key_option(kind.map(|keys| keys.kind));
         self.fd_name.push_key_option(name);
-        self.fd_nameraw.push_key_option(kind.map(|keys| keys.raw));
+        // A failed open has the path that it was given.
+        let given = keys.filter(|_| open.is_some() || file.is_some_and(|file| !file.raw.is_empty()));
+        self.fd_nameraw.push_key_option(given.map(|keys| keys.raw));
         self.fd_l4proto.push_key_option(kind.map(|keys| keys.l4proto));
         let ends: [Option<(IpAddr, u16)>; 4] =
             file.map_or([None; 4], |file| [file.client, file.server, file.local, file.remote]);
@@ -355,7 +357,7 @@ fn category(event: &Event, file: Option<&File>) -> &'static str {
         Category::IoRead | Category::IoWrite | Category::IoOther => match file.map(|file| file.typechar) {
             Some(b'f' | b'd') => "file",
             Some(b'4' | b'6') => "net",
-            Some(b'u' | b'p' | b'e' | b's' | b'l' | b'i' | b't') => "ipc",
+            Some(b'u' | b'p' | b'e' | b's' | b'i' | b't') => "ipc",
             _ => "unknown",
         },
     }

@@ -118,7 +118,7 @@ pub(super) fn category<'a>(view: &EventView<'a>) -> Value<'a> {
                 | FdKind::Pipe
                 | FdKind::Event
                 | FdKind::Signalfd
-                | FdKind::Eventpoll
+                | FdKind::Userfaultfd
                 | FdKind::Inotify
                 | FdKind::Timerfd,
             ) => b"ipc",

@@ -178,6 +178,28 @@ pub(crate) fn unknown_name(view: &EventView) -> Vec<u8> {
     out
 }
 
+/// `fd.nameraw`; of a failed open, the path that it was given.
+pub(super) fn name_raw<'a>(view: &EventView<'a>) -> Value<'a> {
+    if view.seen.fd.is_none() || view.seen.thread.is_none() {
+        return Value::Absent;
+    }
+    match view.file() {
+        Some(fd) => Value::Owned(raw(&fd.raw)),
+        None => unknown_raw(view).map_or(Value::Absent, Value::Owned),
+    }
+}
+
+/// The path that an open was given which made no descriptor.
+pub(crate) fn unknown_raw(view: &EventView) -> Option<Vec<u8>> {
+    use EventKind as K;
+    let path = match view.event.kind() {
+        K::Open | K::Creat => 1,
+        K::Openat | K::Openat2 => 2,
+        _ => return None,
+    };
+    view.event.text(path).filter(|path| !path.is_empty()).map(raw)
+}
+
 pub(super) fn directory<'a>(view: &EventView<'a>) -> Value<'a> {
     let parent = |name: &[u8]| match memchr::memrchr(b'/', name) {
         None | Some(0) => b"/".to_vec(),
@@ -199,6 +221,7 @@ pub(super) fn directory<'a>(view: &EventView<'a>) -> Value<'a> {
 
 pub(super) fn filename<'a>(view: &EventView<'a>) -> Value<'a> {
     of(view, |fd| match fd.kind {
+        FdKind::File | FdKind::FileV2 if *fd.name == b"/"[..] => Value::Text(b"/"),
         FdKind::File | FdKind::FileV2 => {
             Value::Text(memchr::memrchr(b'/', &fd.name).map_or(&b"/"[..], |at| &fd.name[at + 1..]))
         }

@@ -334,7 +334,7 @@ impl Facts for EventView<'_> {
             F::SyslogSeverityStr => syslog::severity_name(self),
             F::SyslogMessage => syslog::message(self),
             F::FdIno => fd::of(self, |fd| Value::Int(fd.ino as i64)),
-            F::FdNameraw => fd::of(self, |fd| Value::Owned(fd::raw(&fd.raw))),
+            F::FdNameraw => fd::name_raw(self),
             F::FdIsUpperLayer => fd::of(self, |fd| Value::Bool(fd.upper)),
             F::FdIsLowerLayer => fd::of(self, |fd| Value::Bool(fd.lower)),
             F::ContainerId => container::id(self),

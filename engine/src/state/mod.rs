@@ -262,7 +262,7 @@ impl State {
             }
             K::PidfdGetfd => self.fetched(event, slot, seen),
             K::Socket => self.socket(event, slot, seen),
-            K::Bind => self.bound(event, slot),
+            K::Bind => self.bound(event, slot, seen),
             K::Connect => self.connected(event, slot, seen),
             K::Accept | K::Accept4 => self.accepted(event, slot, seen),
             K::Sendto | K::Sendmsg | K::Sendmmsg => self.transferred(event, slot, 4, false, seen),

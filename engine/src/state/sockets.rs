@@ -57,7 +57,7 @@ impl State {
         self.add_fd(slot, number, fd, seen);
     }
 
-    pub(super) fn bound(&mut self, event: &Event, slot: Slot) {
+    pub(super) fn bound(&mut self, event: &Event, slot: Slot, seen: &mut Seen) {
         if event.int(0).is_none_or(|result| result < 0) {
             return;
         }
@@ -74,10 +74,12 @@ impl State {
                 fd.kind = ip_kind(end, true);
                 fd.socket = Socket::Server(end);
                 fd.role = Role::Server;
+                seen.name_changed = *fd.name != name[..];
                 fd.name = Text::from(&name[..]);
             }
             Some(SockAddr::Unix(path)) => {
                 if let Some(fd) = self.fd_mut(slot, number).filter(|fd| fd.kind == FdKind::Unix) {
+                    seen.name_changed = *fd.name != *path;
                     fd.name = Text::from(path);
                 }
             }
