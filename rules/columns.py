@@ -1,4 +1,4 @@
-"""Where each field lives in the store: field → SQL over `events` or `processes`, NULL where the field is absent.
+"""Where each field lives in the store: field → SQL over `events`, `processes` or `containers`, NULL where it is absent.
 
 Read by sql.py alone. A field without an entry has no SQL form; REFUSED says why where the reason is not "not recorded".
 """
@@ -9,18 +9,22 @@ from typing import Literal, NamedTuple
 
 from tiercel.schemas import tables
 
-Table = Literal["events", "processes"]
+Table = Literal["events", "processes", "containers"]
 Kind = Literal["text", "int", "bool", "port", "ip", "net"]
 
 
 class Column(NamedTuple):
-    """An expression. `many`: an array, any item of which may pass. Absent where NULL, or where `guard` fails."""
+    """An expression. `many`: an array, any item of which may pass. Absent where NULL, or where `guard` fails.
+
+    `on_host`: of a field of containers, the expression for a process of none.
+    """
 
     text: str
     table: Table
     kind: Kind
     many: bool = False
     guard: str = ""
+    on_host: str = ""
 
 
 REFUSED = {
@@ -51,6 +55,8 @@ REFUSED = {
     "proc.env": "never leaves the host",
     "proc.duration": "compares the event with its process; test proc.pid.ts",
     "proc.ppid.duration": "compares the event with its process; test proc.ppid.ts",
+    "container.start_ts": "is not stored; test proc.pid.ts",
+    "container.duration": "compares the event with its process; test proc.pid.ts",
     "fd.cip.name": "names a host by DNS as it is now; test fd.cip",
     "fd.sip.name": "names a host by DNS as it is now; test fd.sip",
     "fd.lip.name": "names a host by DNS as it is now; test fd.lip",
@@ -263,6 +269,56 @@ def _processes() -> dict[str, Column]:
     return found | {name: Column(f"({sql})", "processes", "bool") for name, sql in truth.items()}
 
 
+def _containers() -> dict[str, Column]:
+    """Fields that the container of the event answers, as far as its runtime told of it, whenever that was."""
+    label = "if(mapContains(labels, 'io.kubernetes.pod.{0}'), labels['io.kubernetes.pod.{0}'], NULL)"
+    joined = (
+        "arrayStringConcat(arrayMap((k, v) -> if(empty(v), k, concat(k, ':', v)), arrayFilter(k -> {0}, mapKeys({1})), "
+        "arrayFilter((v, k) -> {0}, mapValues({1}), mapKeys({1}))), ', ')"
+    )
+    own = "NOT startsWith(k, 'annotation.') AND NOT startsWith(k, 'io.kubernetes.')"
+    text = {
+        "container.full_id": "full_id",
+        "container.name": "name",
+        "container.image": "image",
+        "container.image.id": "image_id",
+        "container.image.repository": "repository",
+        "container.image.tag": "tag",
+        "container.image.digest": "digest",
+        "container.type": "engine",
+        "container.ip": "ip",
+        "container.cni.json": "cni_json",
+        "container.mounts": f"arrayStringConcat({_MOUNTS}, ',')",
+        "container.labels": joined.format(own, "labels"),
+        "k8s.pod.name": label.format("name"),
+        "k8s.ns.name": label.format("namespace"),
+        "k8s.pod.id": label.format("uid"),
+        "k8s.pod.uid": label.format("uid"),
+        "k8s.pod.sandbox_id": "nullIf(substring(sandbox_id, 1, 12), '')",
+        "k8s.pod.full_sandbox_id": "nullIf(sandbox_id, '')",
+        "k8s.pod.labels": f"if({_IN_POD}, {joined.format(own, 'pod_labels')}, NULL)",
+        "k8s.pod.ip": "if(in_pod, pod_ip, NULL)",
+        "k8s.pod.cni.json": "if(in_pod, pod_cni_json, NULL)",
+    }
+    truth = {f"container.{name}": name for name in ("privileged", "host_pid", "host_network", "host_ipc")}
+    found = {name: Column(sql, "containers", "text") for name, sql in text.items()}
+    found["container.name"] = found["container.name"]._replace(on_host="'host'")
+    return found | {name: Column(sql, "containers", "bool") for name, sql in truth.items()}
+
+
+_IN_POD = "in_pod OR notEmpty(sandbox_id)"
+_MOUNT_PARTS = {
+    "container.mount.source": "mount_sources",
+    "container.mount.dest": "mount_destinations",
+    "container.mount.mode": "mount_modes",
+    "container.mount.rdwr": "mount_rdwr",
+    "container.mount.propagation": "mount_propagations",
+}
+_MOUNTS = (
+    "arrayMap((s, d, m, w, p) -> concat(s, ':', d, ':', m, ':', w, ':', p), " + ", ".join(_MOUNT_PARTS.values()) + ")"
+)
+
+
 # Fields of the ancestors: (array of the ancestors, parent first; expression of the process itself, which is number 0).
 _ANCESTORS: dict[str, tuple[str, str, Kind]] = {
     "proc.aname": ("ancestor_names", "name", "text"),
@@ -274,6 +330,7 @@ _ANCESTORS: dict[str, tuple[str, str, Kind]] = {
 
 EVENTS = _events()
 PROCESSES = _processes()
+CONTAINERS = _containers()
 
 
 def columns(field: tables.Field, argument: int | str | None) -> list[Column] | str:
@@ -290,9 +347,28 @@ def columns(field: tables.Field, argument: int | str | None) -> list[Column] | s
         return [Column(f"args[{int(argument) + 1}]", "processes", "text")]
     if field.name == "evt.arg" and argument is not None:
         return [_event_argument(argument)]
-    found = [table[field.name] for table in (EVENTS, PROCESSES) if field.name in table]
+    found = [table[field.name] for table in (EVENTS, PROCESSES, CONTAINERS) if field.name in table]
     why = f"is {field.doc}" if "absent" in field.flags else "is not recorded in the store"
-    return found or REFUSED.get(field.name, why)
+    return found or _of_container(field, argument) or REFUSED.get(field.name, why)
+
+
+def _of_container(field: tables.Field, argument: int | str | None) -> list[Column] | str:
+    """Fields of containers that take an argument, or never have a value."""
+    if field.name in ("container.label", "k8s.pod.label") and argument is not None:
+        return [_label("labels" if field.name == "container.label" else "pod_labels", str(argument))]
+    if field.name == "container.mount" or field.name in _MOUNT_PARTS:
+        array = _MOUNT_PARTS.get(field.name, _MOUNTS)
+        if not isinstance(argument, int):
+            return "finds a mount by a glob; give its number, or test container.mounts"
+        return [Column(f"if(length({array}) > {argument}, {array}[{argument + 1}], NULL)", "containers", "text")]
+    never = "deprecated" in field.flags and field.name.startswith(("container.", "k8s."))
+    return "is deprecated and never has a value" if never else ""
+
+
+def _label(column: str, key: str) -> Column:
+    # A name from outside: in hex, it cannot be anything but text.
+    name = f"unhex('{key.encode('utf-8', 'surrogateescape').hex()}')"
+    return Column(f"if(mapContains({column}, {name}), {column}[{name}], NULL)", "containers", "text")
 
 
 def _event_argument(argument: int | str) -> Column:

@@ -68,16 +68,21 @@ class _Compiler:
             pairs = [(a, b) for a in left for b in right if a.table == b.table]
             if not pairs:
                 names = f"{written(check.left)} and {written(check.right)}"
-                raise ConditionError(
-                    f"{names} have no SQL form together: one is of the event, one of its process", check.at
-                )
+                places = f"one is of {left[0].table}, one of {right[0].table}"
+                raise ConditionError(f"{names} have no SQL form together: {places}", check.at)
             column, other = pairs[0]
+            if column.on_host or other.on_host:
+                raise ConditionError(f"{written(check.left)} has no SQL form here: one of many tables", check.at)
             if other.many or column.many:
                 raise ConditionError(f"{written(check.left)} has no SQL form here: one of many values", check.at)
             text = self.against(check, column, other)
             return _placed(column, f"{text} AND {other.guard}" if other.guard else text)
         column = left[0]
-        return _placed(column, self.constant(check, column, field))
+        text = _placed(column, self.constant(check, column, field))
+        if column.on_host:
+            host = Column(column.on_host, "events", column.kind, guard="process != 0 AND container_id = 'host'")
+            text = f"({text} OR {_placed(host, self.constant(check, host, field))})"
+        return text
 
     def operand(self, operand: Operand) -> tuple[list[Column], tables.Field | None]:
         """The ways to write an operand; the field that it is, if it is one."""
@@ -95,7 +100,7 @@ class _Compiler:
                 return [_applied(operand.name, column) for column in below], None
             case Text():
                 text = self.text(operand)
-                return [Column(text, "events", "text"), Column(text, "processes", "text")], None
+                return [Column(text, table, "text") for table in ("events", "processes", "containers")], None
             case _:
                 raise ConditionError(f"{written(operand)} has no SQL form", operand.at)
 
@@ -206,9 +211,13 @@ class _Compiler:
 
 
 def _placed(column: Column, test: str) -> str:
-    """The test of an event: never NULL; through the process table where the column is there."""
+    """The test of an event: never NULL; through the table of processes or containers where the column is there."""
     if column.table == "processes":
         return f"((host_id, boot_id, process) IN (SELECT host_id, boot_id, id FROM processes WHERE ifNull({test}, 0)))"  # noqa: S608 -- constants are parameters
+    if column.table == "containers":
+        # FINAL: what was told last counts.
+        told = f"SELECT host_id, boot_id, id FROM containers FINAL WHERE ifNull({test}, 0)"  # noqa: S608 -- constants are parameters
+        return f"(process != 0 AND (host_id, boot_id, container_id) IN ({told}))"
     return f"({column.guard} AND ifNull({test}, 0))" if column.guard else f"ifNull({test}, 0)"
 
 
@@ -225,7 +234,8 @@ def _applied(function: str, column: Column) -> Column:
         "len": "length({})",
     }[function]
     text = f"arrayMap(y -> {sql.format('y')}, {column.text})" if column.many else sql.format(column.text)
-    return column._replace(text=text, kind="int" if function == "len" else column.kind)
+    host = sql.format(column.on_host) if column.on_host else ""
+    return column._replace(text=text, on_host=host, kind="int" if function == "len" else column.kind)
 
 
 def _is_utf8(text: str) -> bool:

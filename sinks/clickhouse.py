@@ -124,6 +124,10 @@ class ClickHouseSink:
             if count:
                 self._insert("events", events)
             self._insert_processes(_table(columns.processes))
+            containers = _table(columns.containers)
+            if containers.num_rows:
+                # Repeats are replaced: the newest row of a container counts.
+                self._insert("containers", _stream(containers))
             if ledger.num_rows:
                 self._insert("ledger", _stream(ledger))
             self._advance(ledger)

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::event::Event;
-use crate::facts::{Ancestor, BatchHeader, Enriched, EventFacts, File, Process};
+use crate::facts::{Ancestor, BatchHeader, Container, Enriched, EventFacts, File, Process};
 use crate::fields::{EventView, fd, proc, user};
 use crate::generated::events::KINDS;
 use crate::render::{self, Names, Question};
@@ -92,6 +92,11 @@ impl Builder {
             resolved,
             rules: Vec::new(),
         });
+    }
+
+    /// A container that an event told of.
+    pub fn told(&mut self, container: Option<Container>) {
+        self.enriched.containers.extend(container);
     }
 
     /// Rules that matched the event added last.

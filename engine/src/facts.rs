@@ -78,6 +78,61 @@ pub struct File {
     pub ino: u64,
 }
 
+/// A container as its runtime told of it, in an event of its own. Empty text: not told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Short id, the same as `Process::container_id`.
+    pub id: Vec<u8>,
+    /// Time of the event, UTC ns.
+    pub since: u64,
+    pub full_id: Vec<u8>,
+    /// `container.type`.
+    pub engine: Vec<u8>,
+    pub name: Vec<u8>,
+    pub image: Vec<u8>,
+    pub image_id: Vec<u8>,
+    pub repository: Vec<u8>,
+    pub tag: Vec<u8>,
+    pub digest: Vec<u8>,
+    pub user: Vec<u8>,
+    pub ip: Vec<u8>,
+    pub cni_json: Vec<u8>,
+    pub sandbox_id: Vec<u8>,
+    /// The pod's, from the container itself or its sandbox; filled in when the container is told on.
+    pub in_pod: bool,
+    pub pod_ip: Vec<u8>,
+    pub pod_cni_json: Vec<u8>,
+    pub privileged: bool,
+    pub host_pid: bool,
+    pub host_network: bool,
+    pub host_ipc: bool,
+    pub is_sandbox: bool,
+    /// Seconds since 1970; 0: not told.
+    pub created: i64,
+    /// By key.
+    pub labels: Vec<(Vec<u8>, Vec<u8>)>,
+    pub sandbox_labels: Vec<(Vec<u8>, Vec<u8>)>,
+    pub mounts: Vec<Mount>,
+    pub ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mount {
+    pub source: Vec<u8>,
+    pub destination: Vec<u8>,
+    pub mode: Vec<u8>,
+    pub writable: bool,
+    pub propagation: Vec<u8>,
+}
+
+/// A port of the host that leads to one of the container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Port {
+    pub host_ip: Vec<u8>,
+    pub host_port: u16,
+    pub port: u16,
+}
+
 /// What the engine adds to one raw event of kernel origin.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventFacts {
@@ -104,6 +159,8 @@ pub struct Enriched {
     pub events: Vec<EventFacts>,
     /// Names of the rules that matched in this batch.
     pub rules: Vec<String>,
+    /// Containers that events of this batch told of.
+    pub containers: Vec<Container>,
 }
 
 /// What a raw batch says about itself (schemas/raw_batch.avsc).

@@ -99,7 +99,10 @@ impl Host {
         let mut alerts = Vec::new();
         for (index, event) in batch.iter().enumerate() {
             let seq = header.first_seq.wrapping_add(index as u64);
-            let Some(seen) = self.step(&event, seq) else { continue };
+            let Some(seen) = self.step(&event, seq) else {
+                self.builder.told(self.state.containers.take_fresh());
+                continue;
+            };
             self.matched.clear();
             if let Some(rules) = rules.as_deref_mut() {
                 let view = view(&self.state, &event, &seen, seq, &self.hostname, self.first_ts);
@@ -177,6 +180,9 @@ impl Host {
             ("threads", self.state.threads.len() as u64),
             ("fds", fds),
             ("users", self.state.users.len() as u64),
+            ("containers", self.state.containers.len() as u64),
+            ("evicted_containers", self.state.containers.evicted),
+            ("unreadable_containers", self.state.containers.unreadable),
             ("unknown_threads", counters.unknown_threads),
             ("reused_threads", counters.reused_threads),
             ("rejected_threads", counters.rejected_threads),

@@ -92,6 +92,8 @@ class Columns:
     @property
     def processes(self) -> bytes: ...
     @property
+    def containers(self) -> bytes: ...
+    @property
     def ledger(self) -> bytes: ...
     @property
     def event_count(self) -> int:
@@ -114,7 +116,7 @@ def encode_raw(batch: Batch, start: int, stop: int, header: dict[str, Any]) -> b
     """
 
 def event_columns(bodies: list[bytes], origin: str) -> Columns:
-    """Rows for the tables events, processes and ledger; ValueError names the EventBatch body that is broken.
+    """Rows for the tables events, processes, containers and ledger; ValueError names the broken EventBatch body.
 
     `origin` names what the raw offsets count in.
     """

@@ -41,7 +41,9 @@ def test_bytes_that_are_no_text() -> None:
     [
         ("proc.env[PATH] = x", "proc.env[PATH] has no SQL form: it never leaves the host"),
         ("evt.rawarg.flags = 1", "evt.rawarg.flags has no SQL form"),
-        ("container.name = x", "container.name has no SQL form: it is not recorded"),
+        ("container.duration > 1", "container.duration has no SQL form: it compares the event with its process"),
+        ("container.mount.dest[/a*] = x", "container.mount.dest[/a*] has no SQL form: it finds a mount by a glob"),
+        ("k8s.rc.name = x", "k8s.rc.name has no SQL form: it is deprecated and never has a value"),
         ("b64(proc.name) = x", "b64(proc.name) has no SQL form"),
         ("fd.name = val(proc.cwd)", "have no SQL form together"),
         ("spawned_process", "there is no macro of that name"),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
+    container,
     header::{Kind, put_codes, put_header, read_header, skip_codes},
     params::{ParamReader, put_params},
     wire::{Error, Reader, Result, put_array, put_bool, put_bytes, put_long, put_ulong},
@@ -57,6 +58,7 @@ pub fn encode(
     put_array(&mut out, &enriched.events, |out, facts| {
         put_event(out, header, batch, facts)
     });
+    put_array(&mut out, &enriched.containers, container::put);
     out
 }
 
@@ -163,6 +165,7 @@ pub fn decode(body: &[u8]) -> Result<EventBatch> {
         files,
         events: Vec::new(),
         rules,
+        containers: Vec::new(),
     };
     let mut batch = Batch::new();
     let mut params = ParamReader::default();
@@ -170,6 +173,7 @@ pub fn decode(body: &[u8]) -> Result<EventBatch> {
     while reader.more(&mut events)? {
         read_event(&mut reader, &header, &mut enriched, &mut batch, &mut params)?;
     }
+    enriched.containers = reader.list(container::LEAST, container::read)?;
     reader.finish()?;
     Ok(EventBatch {
         header,
@@ -390,6 +394,7 @@ mod tests {
             files,
             events: (0..events).map(facts).collect(),
             rules: vec!["a rule".into()],
+            containers: vec![container::tests::made(), Default::default()],
         }
     }
 

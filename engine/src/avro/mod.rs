@@ -4,11 +4,14 @@
 pub mod alert;
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod container;
 pub mod enriched;
 mod header;
 mod params;
 pub mod raw;
 pub mod wire;
 
+#[cfg(test)]
+pub(crate) use container::tests as container_tests;
 pub use header::{Kind, header_of};
 pub use wire::Error;

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod builders;
+mod containers;
 mod events;
 mod ledger;
 mod processes;
@@ -20,6 +21,7 @@ use arrow_schema::ArrowError;
 pub struct Columns {
     pub events: Vec<u8>,
     pub processes: Vec<u8>,
+    pub containers: Vec<u8>,
     pub ledger: Vec<u8>,
     /// Rows of `events`.
     pub event_count: usize,
@@ -38,17 +40,20 @@ pub enum ColumnsError {
 pub fn event_columns(bodies: &[&[u8]], origin: &str) -> Result<Columns, ColumnsError> {
     let mut events = events::Events::default();
     let mut processes = processes::Processes::default();
+    let mut containers = containers::Containers::default();
     let mut ledger = ledger::Ledger::default();
     for (body, bytes) in bodies.iter().enumerate() {
         let batch = enriched::decode(bytes).map_err(|error| ColumnsError::Body { body, error })?;
         events.add(&batch);
         processes.add(&batch);
+        containers.add(&batch);
         ledger.add(&batch);
     }
     Ok(Columns {
         event_count: events.len(),
         events: events.finish(origin)?,
         processes: processes.finish()?,
+        containers: containers.finish()?,
         ledger: ledger.finish(origin)?,
     })
 }

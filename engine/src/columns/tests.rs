@@ -72,6 +72,7 @@ fn facts(count: usize) -> impl Strategy<Value = Enriched> {
             })
             .collect(),
         rules: Vec::new(),
+        containers: vec![crate::avro::container_tests::made()],
     })
 }
 

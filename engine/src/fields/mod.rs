@@ -14,6 +14,8 @@ pub(crate) mod user;
 
 use std::sync::Arc;
 
+use container::By;
+
 use crate::event::Event;
 use crate::generated::events::EventKind;
 use crate::generated::fields::Field;
@@ -341,16 +343,60 @@ impl Facts for EventView<'_> {
             F::ContainerName => container::name(self),
             F::ContainerStartTs => proc::of(self, |thread| proc::nonzero(thread.pidns_start)),
             F::ContainerDuration => container::duration(self),
-            // Metadata of containers beyond the id is not collected yet.
-            F::ContainerImageRepository
-            | F::ContainerImageTag
-            | F::ContainerImage
-            | F::ContainerPrivileged
-            | F::ContainerMounts
-            | F::ContainerMountDest
-            | F::ContainerType
-            | F::K8sPodName
-            | F::K8sNsName => Value::Absent,
+            F::ContainerFullId => container::text(self, |container| &container.full_id),
+            F::ContainerImage => container::text(self, |container| &container.image),
+            F::ContainerImageId => container::text(self, |container| &container.image_id),
+            F::ContainerImageRepository => container::text(self, |container| &container.repository),
+            F::ContainerImageTag => container::text(self, |container| &container.tag),
+            F::ContainerImageDigest => container::text(self, |container| &container.digest),
+            F::ContainerType => container::text(self, |container| &container.engine),
+            F::ContainerIp => container::text(self, |container| &container.ip),
+            F::ContainerCniJson => container::text(self, |container| &container.cni_json),
+            F::ContainerPrivileged => container::flag(self, |container| container.privileged),
+            F::ContainerHostPid => container::flag(self, |container| container.host_pid),
+            F::ContainerHostNetwork => container::flag(self, |container| container.host_network),
+            F::ContainerHostIpc => container::flag(self, |container| container.host_ipc),
+            F::ContainerMounts => container::mounts(self),
+            F::ContainerMount => container::mount(self, arg, By::Source, container::mount_text),
+            F::ContainerMountSource => container::mount(self, arg, By::Destination, |mount| mount.source.clone()),
+            F::ContainerMountDest => container::mount(self, arg, By::Source, |mount| mount.destination.clone()),
+            F::ContainerMountMode => container::mount(self, arg, By::Source, |mount| mount.mode.clone()),
+            F::ContainerMountRdwr => container::mount(self, arg, By::Source, |mount| container::rdwr(mount).to_vec()),
+            F::ContainerMountPropagation => container::mount(self, arg, By::Source, |mount| mount.propagation.clone()),
+            F::ContainerLabel => container::label(self, arg),
+            F::ContainerLabels => container::labels(self),
+            F::K8sPodName => container::kubernetes(self, b"io.kubernetes.pod.name"),
+            F::K8sNsName => container::kubernetes(self, b"io.kubernetes.pod.namespace"),
+            F::K8sPodId | F::K8sPodUid => container::kubernetes(self, b"io.kubernetes.pod.uid"),
+            F::K8sPodSandboxId => container::sandbox_id(self, 12),
+            F::K8sPodFullSandboxId => container::sandbox_id(self, usize::MAX),
+            F::K8sPodLabel => container::pod_label(self, arg),
+            F::K8sPodLabels => container::pod_labels(self),
+            F::K8sPodIp => container::pod_text(self, |container| &container.ip),
+            F::K8sPodCniJson => container::pod_text(self, |container| &container.cni_json),
+            // What only an API server could tell; Falco's programs answer these with nothing, too.
+            F::ContainerHealthcheck
+            | F::ContainerLivenessProbe
+            | F::ContainerReadinessProbe
+            | F::K8sRcName
+            | F::K8sRcId
+            | F::K8sRcLabel
+            | F::K8sRcLabels
+            | F::K8sSvcName
+            | F::K8sSvcId
+            | F::K8sSvcLabel
+            | F::K8sSvcLabels
+            | F::K8sNsId
+            | F::K8sNsLabel
+            | F::K8sNsLabels
+            | F::K8sRsName
+            | F::K8sRsId
+            | F::K8sRsLabel
+            | F::K8sRsLabels
+            | F::K8sDeploymentName
+            | F::K8sDeploymentId
+            | F::K8sDeploymentLabel
+            | F::K8sDeploymentLabels => Value::Absent,
         }
     }
 }

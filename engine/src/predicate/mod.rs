@@ -3,7 +3,7 @@
 //! `Facts` says what is true of an event; the caller (host.rs) turns matches into alerts with `alert`.
 
 mod cache;
-mod glob;
+pub(crate) mod glob;
 mod graph;
 pub mod literal;
 pub mod operand;

@@ -12,12 +12,14 @@ pub struct PyColumns {
     #[pyo3(get)]
     processes: Py<PyBytes>,
     #[pyo3(get)]
+    containers: Py<PyBytes>,
+    #[pyo3(get)]
     ledger: Py<PyBytes>,
     #[pyo3(get)]
     event_count: usize,
 }
 
-/// Rows for the tables events, processes and ledger.
+/// Rows for the tables events, processes, containers and ledger.
 #[pyfunction]
 pub fn event_columns(py: Python<'_>, bodies: Vec<Bound<'_, PyBytes>>, origin: &str) -> PyResult<PyColumns> {
     let bodies: Vec<&[u8]> = bodies.iter().map(|body| body.as_bytes()).collect();
@@ -28,6 +30,7 @@ pub fn event_columns(py: Python<'_>, bodies: Vec<Bound<'_, PyBytes>>, origin: &s
     Ok(PyColumns {
         events: stream(&columns.events),
         processes: stream(&columns.processes),
+        containers: stream(&columns.containers),
         ledger: stream(&columns.ledger),
         event_count: columns.event_count,
     })

@@ -42,6 +42,7 @@ fn id_of_path(path: &[u8]) -> Option<&[u8]> {
         .or_else(|| lxc(path))
         .or_else(|| libvirt(path))
         .or_else(|| bpm(path))
+        .or_else(|| nspawn(path))
 }
 
 fn runc<'a>(path: &'a [u8], prefix: &[u8], suffix: &[u8]) -> Option<&'a [u8]> {
@@ -108,6 +109,16 @@ fn bpm(path: &[u8]) -> Option<&[u8]> {
     (!id.is_empty() && id.iter().all(valid)).then_some(id)
 }
 
+/// `machine-<name>.scope` of systemd-machined, the name as systemd escapes it. Virtual machines of libvirt
+/// (`machine-qemu\x2d…`) have the same form and are none.
+fn nspawn(path: &[u8]) -> Option<&[u8]> {
+    let start = memchr::memmem::find(path, b"/machine-")? + b"/machine-".len();
+    let name = &path[start..];
+    let name = &name[..memchr::memchr(b'/', name).unwrap_or(name.len())];
+    let name = name.strip_suffix(b".scope")?;
+    (!name.is_empty() && !name.starts_with(b"qemu\\x2d")).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +144,8 @@ mod tests {
             "/kubepods.slice/crio-ID.scope",
             "/system.slice/containerd.service/kubepods-x.slice:cri-containerd:ID",
             "/default.slice/nerdctl-ID.scope",
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/podman-7.scope/ID",
         ] {
             assert_eq!(id(&path.replace("ID", HEX)), "27794335214c", "{path}");
         }
@@ -142,6 +155,11 @@ mod tests {
         assert_eq!(id("/machine.slice/machine-lxc\\x2dweb.scope"), "web");
         assert_eq!(id("/machine/lxc-web/web.libvirt-lxc"), "web");
         assert_eq!(id("/system.slice/runc-bpm-uaa.scope"), "uaa");
+        assert_eq!(id("/machine.slice/machine-web.scope"), "web");
+        assert_eq!(
+            id("/machine.slice/machine-web.scope/payload/system.slice/ssh.service"),
+            "web"
+        );
     }
 
     #[test]
@@ -152,7 +170,9 @@ mod tests {
             "/user.slice/user-0.slice/session-1.scope",
             "/init.scope",
             "/system.slice/ssh.service",
-            "/machine.slice/machine-x.scope",
+            "/machine.slice/machine-.scope",
+            "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope",
+            "/system.slice/machine-id.service",
         ] {
             assert_eq!(id(path), "host", "{path}");
         }

@@ -12,6 +12,7 @@ mod identity;
 pub mod interfaces;
 mod lifecycle;
 pub mod memory;
+pub mod metadata;
 pub mod paths;
 mod snapshot;
 mod sockets;
@@ -27,6 +28,7 @@ use crate::table;
 use fds::Fd;
 use interfaces::Interfaces;
 use lifecycle::Exits;
+use metadata::Containers;
 use text::Text;
 use threads::{Slot, Thread, Threads};
 use users::Users;
@@ -77,6 +79,7 @@ pub struct State {
     pub threads: Threads,
     pub users: Users,
     pub interfaces: Interfaces,
+    pub containers: Containers,
     pub limits: Limits,
     pub counters: Counters,
     /// Work that waits for the next event, so that an exit still sees its thread and a close its descriptor.
@@ -105,6 +108,7 @@ impl State {
     pub fn clear(&mut self) {
         self.threads.clear();
         self.interfaces.clear();
+        self.containers.clear();
         self.users = Users::default();
         self.exits = Exits::default();
         (self.exiting, self.closing) = (None, None);

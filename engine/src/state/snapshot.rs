@@ -34,6 +34,13 @@ impl State {
             K::Userdeleted => self.users.remove_user(text(5), id(0)),
             K::Groupadded => self.users.add_group(text(2), id(0), Text::from(text(1))),
             K::Groupdeleted => self.users.remove_group(text(2), id(0)),
+            // No fact of a process hangs on these: nothing is touched.
+            K::Container => return self.containers.tell(event.param(0).unwrap_or_default(), event.ts()),
+            K::Asyncevent => match text(1) {
+                b"container" => return self.containers.tell(event.param(2).unwrap_or_default(), event.ts()),
+                b"container_removed" => return self.containers.remove(event.param(2).unwrap_or_default()),
+                _ => return,
+            },
             _ => return,
         }
         self.threads.touch_all();
