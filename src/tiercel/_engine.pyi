@@ -99,6 +99,17 @@ class Columns:
     def event_count(self) -> int:
         """Rows of `events`."""
 
+@final
+class ContainerIds:
+    """Which containers there are, by the control groups of clones, execs and listed threads. Bounded."""
+
+    def __new__(cls) -> ContainerIds: ...
+    def look(self, batch: Batch, start: int = 0) -> list[tuple[bytes, bytes, int | None]]:
+        """Containers of the events from `start` on that were not told before.
+
+        Each: the id that events have, all its digits, and the number of its engine where no runtime can be asked.
+        """
+
 def alert_columns(bodies: list[bytes], origin: str) -> bytes:
     """Rows for the table alerts, as an Arrow IPC stream; ValueError names the body that is broken.
 

@@ -110,6 +110,7 @@ NARROW: dict[str, st.SearchStrategy[Any]] = {
     "gid": WORD,
     "dev": WORD,
     "port": st.integers(0, 65535),
+    "host_port": st.integers(0, 65535),
     "ip": st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16)),
     "typechar": st.sampled_from("f4u6dpe?"),
     "count": st.integers(0, 2**31 - 1),

@@ -7,6 +7,7 @@ mod avro;
 mod batch;
 mod capture;
 mod columns;
+mod containers;
 mod host;
 mod params;
 mod ring;
@@ -25,6 +26,8 @@ mod _engine {
     use super::capture::PyCaptureReader;
     #[pymodule_export]
     use super::columns::{PyColumns, alert_columns, event_columns};
+    #[pymodule_export]
+    use super::containers::PyContainerIds;
     #[pymodule_export]
     use super::host::{Outcome, PyHost};
     #[pymodule_export]

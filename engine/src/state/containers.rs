@@ -23,6 +23,44 @@ const RUNC: [(&[u8], &[u8]); 12] = [
 ];
 const NERDCTL: (&[u8], &[u8]) = (b"/nerdctl-", b".scope");
 
+/// A container as control groups name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// As events know it.
+    pub id: &'a [u8],
+    /// All digits of the id.
+    pub full: &'a [u8],
+    /// Number of the engine in captures, where the path alone tells it and no runtime will say more.
+    pub engine: Option<u8>,
+}
+
+/// The container that [`id_of`] names, with what else the path tells; none on the host.
+pub fn found(cgroups: &[u8]) -> Option<Found<'_>> {
+    let path = super::text::items(cgroups)
+        .filter_map(|entry| memchr::memchr(b'=', entry).map(|at| &entry[at + 1..]))
+        .find(|path| id_of_path(path).is_some())?;
+    let id = id_of_path(path)?;
+    // The id is a part of the path: what follows it are its other digits.
+    let start = id.as_ptr().addr() - path.as_ptr().addr();
+    let digits = path[start..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let of_runtime = digits == ID && id.len() == SHORT;
+    let full = if of_runtime {
+        &path[start..start + ID]
+    } else if containerd(path) == Some(id) {
+        &path[start..]
+    } else {
+        id
+    };
+    let engine = match path {
+        _ if of_runtime || containerd(path).is_some() => None,
+        _ if lxc(path).is_some() => Some(1),
+        _ if libvirt(path).is_some() => Some(2),
+        _ if bpm(path).is_some() => Some(9),
+        _ => Some(12),
+    };
+    Some(Found { id, full, engine })
+}
+
 /// Id of the container that a thread with these control groups (`subsys=path`, NUL-separated) runs in: [`HOST`] if none.
 pub fn id_of(cgroups: &[u8]) -> &[u8] {
     super::text::items(cgroups)
@@ -160,6 +198,28 @@ mod tests {
             id("/machine.slice/machine-web.scope/payload/system.slice/ssh.service"),
             "web"
         );
+    }
+
+    #[test]
+    fn the_path_tells_all_digits_and_engines_without_a_socket() {
+        let of = |path: &str| {
+            let cgroups = format!("cpu=/\0memory={path}\0");
+            found(cgroups.as_bytes()).map(|found| (String::from_utf8(found.full.to_vec()).unwrap(), found.engine))
+        };
+        assert_eq!(
+            of(&format!("/system.slice/docker-{HEX}.scope")),
+            Some((HEX.into(), None))
+        );
+        assert_eq!(
+            of(&format!("/machine.slice/libpod-{HEX}.scope/container")),
+            Some((HEX.into(), None))
+        );
+        assert_eq!(of("/default/a-longer-name-1"), Some(("a-longer-name-1".into(), None)));
+        assert_eq!(of("/lxc/box1/init.scope"), Some(("box1".into(), Some(1))));
+        assert_eq!(of("/machine/lxc-web/web.libvirt-lxc"), Some(("web".into(), Some(2))));
+        assert_eq!(of("/system.slice/runc-bpm-uaa.scope"), Some(("uaa".into(), Some(9))));
+        assert_eq!(of("/machine.slice/machine-web.scope"), Some(("web".into(), Some(12))));
+        assert_eq!(of("/init.scope"), None);
     }
 
     #[test]

@@ -157,11 +157,13 @@ def _source(settings: "Settings", capture: Path | None, rate: float, repeat: boo
         from tiercel.collector.capture import CaptureSource
 
         return CaptureSource(capture, rate=rate, repeat=repeat)
+    from tiercel.collector.containers.watch import with_containers
     from tiercel.collector.live import LiveSource
     from tiercel.probe.core import Probe
 
     wanted = set(settings.collector.wanted) or None
-    return LiveSource(Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()]))
+    probe = Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()])
+    return with_containers(LiveSource(probe), settings.collector)
 
 
 def _until_told() -> threading.Event:

@@ -70,13 +70,14 @@ def up(
 def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]":
     """The kernel if it can be watched, else a capture; and whether it is live."""
     from tiercel.collector.capture import CaptureSource
+    from tiercel.collector.containers.watch import with_containers
     from tiercel.collector.live import LiveSource
     from tiercel.local import bundled_capture
 
     if capture is not None:
         return CaptureSource(capture), False
     try:
-        return LiveSource(_probe(settings)), True
+        return with_containers(LiveSource(_probe(settings)), settings.collector), True
     except ProbeError as error:
         typer.echo(f"Cannot watch this host: {error}. Playing the bundled recording instead.", err=True)
     return CaptureSource(bundled_capture()), False

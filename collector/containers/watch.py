@@ -1,0 +1,119 @@
+"""A source with the containers of its events: what their runtimes tell comes as events among the others."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from tiercel._engine import Batch, ContainerIds
+from tiercel.collector.containers import sockets
+from tiercel.collector.containers.inquiry import Inquiry
+from tiercel.collector.containers.runtime import Container, Runtime
+from tiercel.collector.sources import Loss, Source
+from tiercel.config import Collector as Settings
+
+# Most bytes of what one event tells; what is long and least asked for goes first.
+_MOST_BYTES = 64 * 1024
+_LONG = ("cni_json", "pod_sandbox_labels", "labels", "Mounts", "port_mappings")
+# Most containers that wait to be told, and that one read tells.
+_MOST_LEARNT, _AT_ONCE = 8192, 100
+
+
+def with_containers(source: Source, settings: Settings) -> Source:
+    """The source, with its containers where they are wanted."""
+    if not settings.containers:
+        return source
+    return ContainerSource(source, sockets.found(settings.container_sockets), pending=settings.max_pending_containers)
+
+
+class ContainerSource:
+    """Another source's events, and `container` events of what the runtimes tell of their containers."""
+
+    def __init__(self, source: Source, runtimes: Sequence[Runtime], *, pending: int = 4096) -> None:
+        self._source = source
+        self._ids = ContainerIds()
+        self._learnt: deque[tuple[str, Container]] = deque()
+        self.dropped = 0
+        self._inquiries = [Inquiry(runtime, self._learn, self._forget, pending=pending) for runtime in runtimes]
+
+    def read(self, batch: Batch, limit: int) -> int:
+        told = self._tell(batch, min(limit, _AT_ONCE))
+        before = len(batch)
+        count = self._source.read(batch, limit - told) if told < limit else 0
+        self._look(batch, before)
+        return told + count
+
+    def snapshot(self, batch: Batch) -> None:
+        before = len(batch)
+        self._source.snapshot(batch)
+        self._look(batch, before)
+
+    def produced(self) -> int:
+        return self._source.produced()
+
+    def losses(self) -> list[Loss]:
+        return self._source.losses()
+
+    def wait(self, timeout: float) -> None:
+        self._source.wait(timeout)
+
+    def finished(self) -> bool:
+        return self._source.finished()
+
+    def stop(self) -> None:
+        self._source.stop()
+
+    def close(self) -> None:
+        for inquiry in self._inquiries:
+            inquiry.close()
+        self._source.close()
+
+    def counters(self) -> dict[str, int]:
+        """Containers never asked for or told because there were too many, and requests that failed."""
+        inquiries = self._inquiries
+        return {
+            "dropped": self.dropped + sum(inquiry.dropped for inquiry in inquiries),
+            "failures": sum(inquiry.failures for inquiry in inquiries),
+        }
+
+    def _look(self, batch: Batch, start: int) -> None:
+        for short, full, engine in self._ids.look(batch, start):
+            # Names of lxc and nspawn may be any bytes; JSON is text.
+            name = full.decode(errors="replace")
+            if engine is not None:
+                known = {"id": short.decode(errors="replace"), "full_id": name, "type": engine, "name": name}
+                self._learn(known)
+                continue
+            for inquiry in self._inquiries:
+                inquiry.ask(name)
+
+    def _learn(self, container: Container) -> None:
+        self._say("container", container)
+
+    def _forget(self, full_id: str) -> None:
+        self._say("container_removed", {"id": full_id[:12], "full_id": full_id})
+
+    def _say(self, name: str, container: Container) -> None:
+        if len(self._learnt) >= _MOST_LEARNT:
+            self.dropped += 1
+        else:
+            self._learnt.append((name, container))
+
+    def _tell(self, batch: Batch, limit: int) -> int:
+        told = 0
+        while told < limit and self._learnt:
+            name, container = self._learnt.popleft()
+            batch.append("asyncevent", time=time.time_ns(), tid=-1, params=[0, name, encoded(container)])
+            told += 1
+        return told
+
+
+def encoded(container: Container) -> bytes:
+    """The JSON of an event about a container, within the limit."""
+    data = json.dumps({"container": container}).encode()
+    for key in _LONG:
+        if len(data) <= _MOST_BYTES:
+            break
+        container = {name: value for name, value in container.items() if name != key}
+        data = json.dumps({"container": container}).encode()
+    return data + b"\0"

@@ -1,0 +1,139 @@
+"""From control groups in drained batches to what the engine says of a container, over a real socket."""
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiercel._engine import Batch, ContainerIds, Host
+from tiercel.collector.containers.docker import DockerRuntime
+from tiercel.collector.containers.watch import ContainerSource, encoded
+from tiercel.testing import containers
+from tiercel.testing.services import eventually
+
+from . import servers
+
+FIELDS = ["container.name", "container.image.tag", "container.privileged", "container.type"]
+
+
+class Threads:
+    """A source that lists one thread for each control group, all at once."""
+
+    def __init__(self, *cgroups: str) -> None:
+        self.left = list(cgroups)
+        self.pid = 0
+
+    def read(self, batch: Batch, limit: int) -> int:
+        given, self.left = self.left[:limit], self.left[limit:]
+        for cgroup in given:
+            self.pid += 1
+            containers.thread(batch, self.pid, cgroup)
+        return len(given)
+
+    def produced(self) -> int:
+        return 0
+
+    def losses(self) -> list[tuple[str, str, int]]:
+        return []
+
+    def snapshot(self, batch: Batch) -> None:
+        self.read(batch, 1)
+
+    def wait(self, timeout: float) -> None: ...
+
+    def finished(self) -> bool:
+        return not self.left
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def told(source: ContainerSource, batch: Batch) -> list[dict[str, Any]]:
+    source.read(batch, 100)
+    events = [event["params"] for event in batch.to_dicts() if event["name"] == "asyncevent"]
+    return [json.loads(bytes(params["data"]).rstrip(b"\0"))["container"] for params in events]
+
+
+def test_the_engine_learns_what_the_runtime_tells(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with servers.api(path, servers.docker(running=False)):
+        source, batch = ContainerSource(Threads(f"/docker/{servers.ID}"), [DockerRuntime(path)]), Batch()
+        source.snapshot(batch)
+        eventually(lambda: told(source, batch), 5)
+        batch.append("close", time=time.time_ns(), tid=1, params=[0, 3])
+        source.close()
+    (row,) = Host().field_rows(batch, FIELDS)
+    assert row == ["web", "1.2", True, "docker"]
+
+
+def test_what_runs_already_is_told_and_what_is_gone_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    answers, batch = servers.docker(), Batch()
+    with servers.api(path, answers):
+        source = ContainerSource(Threads(), [DockerRuntime(path)])
+        inquiry = source._inquiries[0]
+        inquiry._refresh = 0.05
+        eventually(lambda: told(source, batch), 5)
+        inquiry.close()
+        inquiry._list()
+        answers["/containers/json"] = []
+        inquiry._list()
+        assert len(told(source, batch)) == 1
+        inquiry._list()
+        names = [event["params"]["name"] for event in batch.to_dicts()]
+        source.read(batch, 100)
+        assert [event["params"]["name"] for event in batch.to_dicts()] == [*names, "container_removed"]
+        source.close()
+
+
+def test_engines_without_a_socket_are_named_by_their_path() -> None:
+    source, batch = ContainerSource(Threads("/machine.slice/machine-web.scope", "/lxc.payload.box"), []), Batch()
+    source.read(batch, 10)
+    assert [(container["id"], container["type"]) for container in told(source, batch)] == [("web", 12), ("box", 1)]
+    source.close()
+
+
+def test_reading_never_waits_for_a_runtime_and_the_queue_is_bounded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "docker.sock"
+
+    def silent(connection: socket.socket) -> None:
+        connection.recv(1)
+
+    with servers.raw(path, silent):
+        cgroups = [f"/docker/{number:012x}{number:052x}" for number in range(200)]
+        source = ContainerSource(Threads(*cgroups), [DockerRuntime(path, timeout=0.2)], pending=50)
+        begun = time.monotonic()
+        assert source.read(Batch(), 1000) == 200
+        assert time.monotonic() - begun < 0.15
+        eventually(lambda: source.counters()["failures"] >= 2, 5)
+        assert source.counters()["dropped"] >= 150
+        source.close()
+    assert len([record for record in caplog.records if "does not answer" in record.message]) == 1
+
+
+def test_ids_are_told_once() -> None:
+    ids, batch = ContainerIds(), Batch()
+    for cgroup in (
+        "/",
+        f"/docker/{servers.ID}",
+        f"/docker/{servers.ID}",
+        "/",
+        f"/system.slice/docker-{servers.ID}.scope",
+    ):
+        containers.thread(batch, 1, cgroup)
+    assert ids.look(batch) == [(servers.ID[:12].encode(), servers.ID.encode(), None)]
+    assert ids.look(batch) == []
+    assert ContainerIds().look(batch, 4) == [(servers.ID[:12].encode(), servers.ID.encode(), None)]
+
+
+def test_an_event_is_cut_to_its_limit() -> None:
+    long = {"id": "a", "labels": {str(n): "x" * 4096 for n in range(256)}, "name": "web"}
+    data = encoded(long)
+    assert len(data) < 65536
+    assert json.loads(data[:-1])["container"] == {"id": "a", "name": "web"}
