@@ -107,11 +107,11 @@ def test_reading_never_waits_for_a_runtime_and_the_queue_is_bounded(
 
     with servers.raw(path, silent):
         cgroups = [f"/docker/{number:012x}{number:052x}" for number in range(200)]
-        source = ContainerSource(Threads(*cgroups), [DockerRuntime(path, timeout=0.2)], pending=50)
+        source = ContainerSource(Threads(*cgroups), [DockerRuntime(path, timeout=1.5)], pending=50)
         begun = time.monotonic()
         assert source.read(Batch(), 1000) == 200
-        assert time.monotonic() - begun < 0.15
-        eventually(lambda: source.counters()["failures"] >= 2, 5)
+        assert time.monotonic() - begun < 1
+        eventually(lambda: source.counters()["failures"] >= 2, 15)
         assert source.counters()["dropped"] >= 150
         source.close()
     assert len([record for record in caplog.records if "does not answer" in record.message]) == 1
