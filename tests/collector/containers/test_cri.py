@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -11,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
 
 from tiercel._engine import Batch, Host
 from tiercel.collector.containers import cri_pb2 as cri
@@ -106,6 +109,19 @@ def asked(path: Path, **options: Any) -> Iterator[CriRuntime]:
         yield runtime
     finally:
         runtime.close()
+
+
+def test_the_messages_are_those_of_the_proto(tmp_path: Path) -> None:
+    folder = Path(cri.__file__).parent
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", f"--descriptor_set_out={tmp_path / 'set'}"]
+    subprocess.run([*command, "cri.proto"], check=True)
+    (made,) = descriptor_pb2.FileDescriptorSet.FromString((tmp_path / "set").read_bytes()).file
+    kept = descriptor_pb2.FileDescriptorProto()
+    cri.DESCRIPTOR.CopyToProto(kept)
+    for message in made.message_type:
+        for field in (*message.field, *(field for entry in message.nested_type for field in entry.field)):
+            field.ClearField("json_name")
+    assert kept == made
 
 
 def test_containers_of_pods(tmp_path: Path) -> None:
