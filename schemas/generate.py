@@ -262,7 +262,7 @@ def tables_py() -> str:
     for f in fields["field"]:
         facts = (
             f["name"], f["type"], f["scope"], f.get("format"), f.get("list", False),
-            f.get("arg", "none"), f.get("arg_syntax"), tuple(f.get("flags", ())), f["doc"], example(f),
+            f.get("arg", "none"), f.get("arg_syntax"), tuple(f.get("flags", ())), f["doc"], f["example"],
         )  # fmt: skip
         out.append(f"    {facts!r},")
     out.append(")\n\n# (number, name, capture id, event code, state, io)\nSYSCALLS = (")
@@ -288,14 +288,6 @@ def events_md() -> str:
     return "\n".join(out) + "\n"
 
 
-def example(row: Row) -> str:
-    """A condition with the field."""
-    argument = (
-        row.get("arg_syntax", "").replace("[index]", "[0]").split(" or ")[0] if row.get("arg") == "required" else ""
-    )
-    return str(row.get("example", f"{row['name']}{argument} exists"))
-
-
 def fields_md() -> str:
     """docs: the field table."""
     out = [banner("<!--", "fields").rstrip() + " -->\n\n# Fields\n"]
@@ -306,7 +298,7 @@ def fields_md() -> str:
     for f in table("fields")["field"]:
         kind = f"list of {f['type']}" if f.get("list") else f["type"]
         argument = f"`{f['arg_syntax']}` {f['arg']}" if "arg_syntax" in f else ""
-        cells = (f"`{f['name']}`", argument, kind, f["scope"], f["doc"], f"`{example(f)}`")
+        cells = (f"`{f['name']}`", argument, kind, f["scope"], f["doc"], f"`{f['example']}`")
         out.append(f"| {' | '.join(cell(text) for text in cells)} |")
     return "\n".join(out) + "\n"
 

@@ -175,6 +175,7 @@ def test_fields_of_plugins_say_what_they_need(name: str) -> None:
         check_condition(parse(f"{name} = x"))
 
 
-@pytest.mark.parametrize("name", [n for n, row in tables.fields().items() if "deprecated" in row.flags])
-def test_deprecated_fields_warn(name: str) -> None:
+@pytest.mark.parametrize("field", [row for row in tables.fields().values() if "deprecated" in row.flags])
+def test_deprecated_fields_warn(field: tables.Field) -> None:
+    name = f"{field.name}[app]" if field.arg == "required" else field.name
     assert [warning.code for warning in check_condition(parse(f"{name} exists"))] == ["LOAD_DEPRECATED_ITEM"]
