@@ -193,6 +193,7 @@ def _events() -> dict[str, Column]:
         "container.id": ("container_id", "text"),
         "thread.nametid": ("concat(proc_name, toString(tid))", "text"),
         "thread.ismain": ("(tid = proc_pid)", "bool"),
+        "proc.is_guessed": ("(proc_guessed)", "bool"),
     }
     found = {name: Column(sql, "events", kind, guard=_KNOWN) for name, (sql, kind) in of_process.items()}
     found |= {name: Column(sql, "events", "text") for name, sql in text.items()}
@@ -260,6 +261,7 @@ def _processes() -> dict[str, Column]:
         "proc.is_exe_upper_layer": "bitTest(exe_flags, 1)",
         "proc.is_exe_from_memfd": "bitTest(exe_flags, 2)",
         "proc.is_exe_lower_layer": "bitTest(exe_flags, 3)",
+        "proc.is_guessed": "guessed",
         "proc.is_sid_leader": "sid = vpid",
         "proc.is_vpgid_leader": "vpgid = vpid",
         "proc.is_pgid_leader": "pgid = pid",

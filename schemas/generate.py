@@ -223,7 +223,7 @@ FIXED_WIDTHS = (
 
 
 def events_h() -> str:
-    """probe: event codes and parameter counts, sizes of those of fixed size, flag values, and the event of each system call."""
+    """probe: event codes and parameter counts, sizes of those of fixed size, whether they change state, flag values, and the event of each system call."""
     events, flags, calls = table("events"), table("flags"), table("syscalls")
     out = [banner("//", "events", "flags", "syscalls"), "#pragma once\n"]
     for e in events["event"]:
@@ -233,6 +233,9 @@ def events_h() -> str:
         widths = [FIXED_WIDTHS.get(p["type"]) for p in e.get("params", [])]
         if None not in widths:  # the probe reserves such an event in the ring and writes it in place
             out.append(f"#define EVENT_{name}_BYTES {sum(w for w in widths if w)}")
+        # Reads and writes change what a connection is at most, unless they can pass descriptors.
+        passes = e["category"] not in ("io_read", "io_write") or any(p["name"] == "msgcontrol" for p in e["params"])
+        out.append(f"#define EVENT_{name}_CHANGES {int('modifies_state' in e.get('flags', []) and passes)}")
     out.append("")
     for name, rows in flags.items():
         out += [f"#define {name.upper()}__{k} {v}u" for k, v in rows.items()]

@@ -257,6 +257,7 @@ fn facts_of(state: &State, slot: Slot) -> Process {
         exe_ctime_to_start: thread.ctime_to_clone,
         started: main.clone_ts,
         ancestors,
+        guessed: thread.guessed_until != 0,
     }
 }
 

@@ -80,6 +80,15 @@ impl Batch {
         }
     }
 
+    /// Forget the events from the `len`-th on.
+    pub fn truncate(&mut self, len: usize) {
+        let Some(first) = self.headers.get(len) else { return };
+        let (param, start) = (first.first_param as usize, first.start as usize);
+        self.headers.truncate(len);
+        self.ends.truncate(param);
+        self.data.truncate(start);
+    }
+
     /// Append an event; `params` are its encoded parameters in order, an empty slice being "no value".
     pub fn push<'p>(
         &mut self,
@@ -324,6 +333,21 @@ mod tests {
             (0, Some(0), Some(0)),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_is_cut_off_leaves_the_rest_as_it_was() {
+        let mut batch = Batch::new();
+        for ts in 0..4u64 {
+            batch.push(ts, 1, 0, EventKind::Chdir, [&[ts as u8; 8][..], b"/a\0"]);
+        }
+        batch.truncate(9);
+        assert_eq!(batch.len(), 4);
+        batch.truncate(2);
+        batch.push(9, 1, 0, EventKind::Syscall, []);
+        let seen: Vec<_> = batch.iter().map(|e| (e.ts(), e.param(1))).collect();
+        assert_eq!(seen, [(0, Some(&b"/a\0"[..])), (1, Some(&b"/a\0"[..])), (9, None)]);
+        assert_eq!(batch.data_len(), 22);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Process {
     pub started: u64,
     /// Parent first, then its parent, …; the process itself is not in it.
     pub ancestors: Vec<Ancestor>,
+    /// `proc.is_guessed`.
+    pub guessed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -206,9 +206,25 @@ struct Record<'a> {
     tid: u64,
     cpu: u32,
     kind: EventKind,
+    asks: u32,
     lengths: &'a [u8],
     data: &'a [u8],
 }
+
+/// A record that came with a question: the collector has to describe its task before the event is numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Of the event, in the batch that it was drained into.
+    pub index: usize,
+    pub tid: i64,
+    pub process: bool,
+    /// CLOCK_BOOTTIME, ns.
+    pub time: u64,
+}
+
+/// ASKS_THREAD and ASKS_PROCESS of probe/lib/marks.h.
+const ASKS_PROCESS: u32 = 2;
+const ASKS: u32 = 1 | ASKS_PROCESS;
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
@@ -235,11 +251,13 @@ impl<'a> Record<'a> {
             return None;
         }
         let (ts, tid, cpu) = (u64_at(bytes, 0), u64_at(bytes, 8), u32_at(bytes, 24));
+        let asks = u32_at(bytes, 28) & ASKS;
         Some(Record {
             ts,
             tid,
             cpu,
             kind,
+            asks,
             lengths,
             data,
         })
@@ -250,11 +268,16 @@ impl<'a> Record<'a> {
 pub struct Rings {
     rings: Vec<Ring>,
     bad: u64,
+    questions: Vec<Question>,
 }
 
 impl Rings {
     pub fn new(rings: Vec<Ring>) -> Rings {
-        Rings { rings, bad: 0 }
+        Rings {
+            rings,
+            bad: 0,
+            questions: Vec::new(),
+        }
     }
 
     /// Records that were skipped because they contradict themselves or the table.
@@ -265,6 +288,11 @@ impl Rings {
     /// Bytes waiting in each ring.
     pub fn fill(&self) -> Vec<u64> {
         self.rings.iter().map(Ring::fill).collect()
+    }
+
+    /// The questions of the events that were appended since this was last called, in their order.
+    pub fn questions(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.questions)
     }
 
     /// Append up to `limit` events to `batch`, in order of time; those later than `until` (CLOCK_BOOTTIME) stay.
@@ -286,6 +314,14 @@ impl Rings {
             if let Some(record) = Record::parse(ring.record(size)) {
                 let lengths = record.lengths.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0)));
                 let utc = record.ts.wrapping_add_signed(clock_offset);
+                if record.asks != 0 {
+                    self.questions.push(Question {
+                        index: batch.len(),
+                        tid: record.tid as i64,
+                        process: record.asks & ASKS_PROCESS != 0,
+                        time: record.ts,
+                    });
+                }
                 batch.push_packed(
                     utc,
                     record.tid as i64,

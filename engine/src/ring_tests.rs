@@ -88,6 +88,30 @@ fn records_of_all_rings_come_in_order_of_time_up_to_the_watermark() {
 }
 
 #[test]
+fn questions_are_told_with_the_place_of_their_event() {
+    let mut a = Fake::new();
+    let mut rings = Rings::new(vec![a.ring()]);
+    let mut batch = Batch::new();
+    for (ts, asks) in [(1, 0u8), (2, 3), (3, 1), (4, 2), (5, 0xfc)] {
+        let mut record = close(ts, 100 + ts, 3);
+        record[28] = asks;
+        a.put(0, &record);
+    }
+    assert_eq!(rings.drain(&mut batch, 99, 1000, 3), 3);
+    let question = |index, tid, process| Question {
+        index,
+        tid,
+        process,
+        time: tid as u64 - 100,
+    };
+    assert_eq!(rings.questions(), [question(1, 102, true), question(2, 103, false)]);
+    assert_eq!(rings.questions(), []);
+    let mut batch = Batch::new();
+    assert_eq!(rings.drain(&mut batch, 99, 1000, 3), 2);
+    assert_eq!(rings.questions(), [question(0, 104, true)]);
+}
+
+#[test]
 fn the_limit_holds_and_nothing_is_lost() {
     let mut a = Fake::new();
     (0..10).for_each(|ts| a.put(0, &close(ts, 1, 3)));

@@ -36,6 +36,9 @@ class Batch:
     def extend(self, other: Batch, start: int = 0, stop: int | None = None) -> None:
         """Append events of another batch."""
 
+    def truncate(self, len: int) -> None:
+        """Forget the events from the `len`-th on."""
+
     def clear(self) -> None:
         """Forget all events, keep the memory."""
 
@@ -148,6 +151,11 @@ class RingReader:
     def __new__(cls, fds: list[int], ring_bytes: int) -> RingReader: ...
     def drain(self, batch: Batch, *, until: int, clock_offset: int, limit: int) -> int:
         """Append up to `limit` events no later than `until` (ns of CLOCK_BOOTTIME); `clock_offset` makes them UTC."""
+    def questions(self) -> list[tuple[int, int, bool, int]]:
+        """Tasks to describe before events that were drained since the last call: (index of the event in its batch,
+        thread, whether its whole process is meant, time of the event by CLOCK_BOOTTIME).
+        """
+
     @property
     def bad_records(self) -> int:
         """Records skipped because they contradict themselves or the table."""

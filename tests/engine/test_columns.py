@@ -67,6 +67,7 @@ def process(**changes: Any) -> dict[str, Any]:
         "login": b"",
         "container_id": b"host",
         "ancestors": [ancestor],
+        "guessed": True,
     } | changes
 
 
@@ -142,6 +143,8 @@ def ddl() -> dict[str, set[str]]:
         for name, columns in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)\n\((.*?)\n\)", path.read_text(), re.S):
             names = re.findall(r"^    `?([a-z]\w*)`? +[A-Z]", columns, re.M)
             found[name] = {column for column in names if column not in ("INDEX", "PROJECTION")}
+        for name, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN IF NOT EXISTS (\w+)", path.read_text()):
+            found[name].add(column)
     return found
 
 
@@ -165,6 +168,7 @@ def test_an_event_is_told_with_its_process_and_file() -> None:
     assert (opened["seq"], opened["type"], opened["category"]) == (10, b"openat", b"file")
     assert opened["process"] == 2**64 - 1
     assert (opened["proc_name"], opened["proc_cmdline"], opened["proc_pname"]) == (b"c\xe4t", b"c\xe4t -n a b", b"bash")
+    assert (opened["proc_guessed"], scalar["proc_guessed"]) == (True, False)
     assert opened["open"] == 1 | 8
     arguments = dict(opened["args"])
     assert arguments[b"name"] == b"/tmp/x\xff"

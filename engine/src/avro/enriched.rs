@@ -29,7 +29,7 @@ pub struct EventBatch {
 const NULL: u8 = 0;
 const PRESENT: u8 = 2;
 /// Bytes of the smallest items: what bounds a count before anything is allocated.
-const LEAST_PROCESS: usize = 33;
+const LEAST_PROCESS: usize = 34;
 const LEAST_ANCESTOR: usize = 6;
 const LEAST_FILE: usize = 12;
 const LEAST_EVENT: usize = 16;
@@ -123,6 +123,7 @@ fn put_process(out: &mut Vec<u8>, process: &Process) {
         }
         put_ulong(out, ancestor.started);
     });
+    put_bool(out, p.guessed);
 }
 
 fn put_file(out: &mut Vec<u8>, file: &File) {
@@ -298,6 +299,7 @@ fn read_process(reader: &mut Reader) -> Result<Process> {
                 started: reader.ulong()?,
             })
         })?,
+        guessed: reader.bool()?,
     })
 }
 
@@ -369,6 +371,7 @@ mod tests {
                 started: 5,
                 ..Ancestor::default()
             }],
+            guessed: true,
             ..Process::default()
         }];
         let files = vec![File {

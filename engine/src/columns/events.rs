@@ -43,6 +43,7 @@ pub struct Events {
     proc_cmdline: Dictionary,
     proc_pid: Int64Builder,
     proc_pname: Dictionary,
+    proc_guessed: BooleanBuilder,
     user_uid: UInt32Builder,
     user_name: Dictionary,
     container_id: Dictionary,
@@ -196,6 +197,7 @@ impl Events {
             }
             self.proc_pid.append_value(0);
             self.proc_pname.push_key_option(None);
+            self.proc_guessed.append_value(false);
             self.user_uid.append_value(0);
             return;
         };
@@ -207,6 +209,7 @@ impl Events {
         self.proc_cmdline.push_key(keys.cmdline);
         self.proc_pid.append_value(process.pid);
         self.proc_pname.push_key_option(keys.parent);
+        self.proc_guessed.append_value(process.guessed);
         self.user_uid.append_value(process.uid);
     }
 
@@ -279,6 +282,7 @@ impl Events {
         table.add("proc_cmdline", self.proc_cmdline.finish()?);
         table.add("proc_pid", Arc::new(self.proc_pid.finish()));
         table.add("proc_pname", self.proc_pname.finish()?);
+        table.add("proc_guessed", Arc::new(self.proc_guessed.finish()));
         table.add("user_uid", Arc::new(self.user_uid.finish()));
         table.add("user_name", self.user_name.finish()?);
         table.add("container_id", self.container_id.finish()?);

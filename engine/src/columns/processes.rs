@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, Int64Builder, ListBuilder, UInt32Builder, UInt64Builder};
+use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, UInt32Builder, UInt64Builder};
 use arrow_schema::ArrowError;
 
 use super::builders::{Dictionary, Table, Times};
@@ -46,6 +46,7 @@ pub struct Processes {
     ancestor_pids: ListBuilder<Int64Builder>,
     ancestor_texts: [ListBuilder<BinaryBuilder>; 4],
     ancestor_started: ListBuilder<UInt64Builder>,
+    guessed: BooleanBuilder,
 }
 
 impl Processes {
@@ -100,6 +101,7 @@ impl Processes {
         self.ancestor_pids.append(true);
         self.ancestor_texts.iter_mut().for_each(|list| list.append(true));
         self.ancestor_started.append(true);
+        self.guessed.append_value(p.guessed);
     }
 
     fn add_ancestor(&mut self, a: &Ancestor) {
@@ -139,6 +141,7 @@ impl Processes {
             table.add(name, Arc::new(column.finish()));
         }
         table.add("ancestor_started", Arc::new(self.ancestor_started.finish()));
+        table.add("guessed", Arc::new(self.guessed.finish()));
         table.finish()
     }
 }

@@ -227,6 +227,7 @@ impl Facts for EventView<'_> {
             F::ProcIsExeUpperLayer => proc::exe_flag(self, proc::EXE_UPPER_LAYER),
             F::ProcIsExeLowerLayer => proc::exe_flag(self, proc::EXE_LOWER_LAYER),
             F::ProcIsExeFromMemfd => proc::exe_flag(self, proc::EXE_FROM_MEMFD),
+            F::ProcIsGuessed => proc::of(self, |thread| Value::Bool(thread.guessed_until != 0)),
             F::ProcIsSidLeader => proc::of(self, |thread| Value::Bool(thread.sid == thread.vpid)),
             F::ProcIsVpgidLeader => proc::of(self, |thread| Value::Bool(thread.vpgid == thread.vpid)),
             F::ProcIsPgidLeader => proc::of(self, |thread| Value::Bool(thread.pgid == thread.pid)),

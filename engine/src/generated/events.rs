@@ -199,9 +199,10 @@ pub enum EventKind {
     ThreadSnapshot = 190,
     FdSnapshot = 191,
     InterfaceSnapshot = 192,
+    ThreadGuessed = 193,
 }
 
-pub const EVENT_COUNT: usize = 193;
+pub const EVENT_COUNT: usize = 194;
 
 pub static KINDS: [EventKind; EVENT_COUNT] = [
     EventKind::Syscall,
@@ -397,6 +398,7 @@ pub static KINDS: [EventKind; EVENT_COUNT] = [
     EventKind::ThreadSnapshot,
     EventKind::FdSnapshot,
     EventKind::InterfaceSnapshot,
+    EventKind::ThreadGuessed,
 ];
 
 static SOCKOPT_DYNAMIC_PARAM: [DynType; 5] = [
@@ -9825,10 +9827,26 @@ pub static EVENTS: [EventInfo; EVENT_COUNT] = [
             },
         ],
     },
+    EventInfo {
+        code: 1032,
+        name: "thread_guessed",
+        category: Category::Internal,
+        source: Source::Snapshot,
+        flags: crate::table::MODIFIES_STATE,
+        fd: None,
+        params: &[ParamInfo {
+            name: "process",
+            kind: ParamType::Uint8,
+            format: PrintFormat::Dec,
+            flags: None,
+            dynamic: None,
+            dirfd: None,
+        }],
+    },
 ];
 
 /// Row of [`EVENTS`] by code; `u16::MAX` where there is no such event.
-pub static ROW_BY_CODE: [u16; 1027] = [
+pub static ROW_BY_CODE: [u16; 1033] = [
     65535, 0, 65535, 1, 65535, 2, 65535, 3, 65535, 4, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 5,
     65535, 6, 65535, 7, 65535, 8, 65535, 65535, 65535, 9, 65535, 10, 65535, 11, 65535, 12, 65535, 13, 65535, 14, 65535,
     15, 65535, 16, 65535, 17, 65535, 18, 65535, 19, 65535, 20, 65535, 21, 65535, 22, 65535, 65535, 65535, 23, 65535,
@@ -9888,5 +9906,5 @@ pub static ROW_BY_CODE: [u16; 1027] = [
     65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535,
     65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535,
     65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535, 65535,
-    65535, 65535, 65535, 65535, 190, 191, 192,
+    65535, 65535, 65535, 65535, 190, 191, 192, 65535, 65535, 65535, 65535, 65535, 193,
 ];

@@ -108,6 +108,10 @@ impl PyBatch {
         Ok(())
     }
 
+    fn truncate(&mut self, len: usize) {
+        self.batch.truncate(len);
+    }
+
     fn clear(&mut self) {
         self.batch.clear();
     }

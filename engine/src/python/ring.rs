@@ -58,6 +58,14 @@ impl PyRingReader {
         .ok_or_else(closed)
     }
 
+    fn questions(&self) -> PyResult<Vec<(usize, i64, bool, u64)>> {
+        let questions = self.lock().as_mut().map(Rings::questions).ok_or_else(closed)?;
+        Ok(questions
+            .into_iter()
+            .map(|q| (q.index, q.tid, q.process, q.time))
+            .collect())
+    }
+
     #[getter]
     fn bad_records(&self) -> PyResult<u64> {
         self.lock().as_ref().map(Rings::bad_records).ok_or_else(closed)

@@ -204,6 +204,7 @@ impl State {
             fdlimit: told.fdlimit,
             pidns_start: told.pidns_start,
             memory: told.memory,
+            guessed_until: u64::MAX,
             ..Thread::default()
         }
     }
@@ -241,6 +242,7 @@ impl State {
             exe_mtime: parent.exe_mtime,
             ctime_to_clone: parent.ctime_to_clone,
             ctime_to_pidns: parent.ctime_to_pidns,
+            guessed_until: parent.guessed_until,
             cwd: Text::from(told.cwd),
             memory: told.memory,
             ..Thread::default()
@@ -329,6 +331,10 @@ impl State {
         }
         if was_invalid {
             thread.ptid = event.int(5).unwrap_or(-1);
+        }
+        // A program that tells of itself is no guess, whoever it was before.
+        if event.text(1).is_some() && event.text(27).is_some() {
+            thread.guessed_until = 0;
         }
         thread.flags &= CLONE_INVERTED | super::threads::MAIN_THREAD;
         if thread.fds.any(|_, fd| fd.cloexec) {

@@ -141,6 +141,12 @@ impl State {
             _ => self.thread_of(event.tid()),
         };
         if let Some(slot) = seen.thread {
+            // What was told after this event is certain for those that follow.
+            let guessed = self.threads[slot].guessed_until;
+            if guessed != 0 && guessed < event.ts() {
+                self.threads[slot].guessed_until = 0;
+                self.threads.touch(slot);
+            }
             if event.ts() < self.threads[slot].told {
                 // What the host told of this thread later holds: an older event could only take it back.
                 if info.flags & table::CREATES_FD != 0 && seen.fd == Some(-1) {
@@ -198,6 +204,7 @@ impl State {
             comm: unknown.clone(),
             exe: unknown,
             container: Text::from(containers::HOST),
+            guessed_until: u64::MAX,
             ..Thread::default()
         };
         let slot = self.insert(thread);

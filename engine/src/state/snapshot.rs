@@ -19,6 +19,7 @@ impl State {
         match event.kind() {
             K::ThreadSnapshot => return self.told_thread(event),
             K::FdSnapshot => return self.told_fd(event),
+            K::ThreadGuessed => return self.told_guess(event),
             K::InterfaceSnapshot => {
                 self.interfaces
                     .add(event.param(1).unwrap_or_default(), event.param(2).unwrap_or_default());
@@ -97,21 +98,45 @@ impl State {
             pidns_start: wide(29),
             told: event.ts(),
             memory: Memory::default().sizes(event, 30).faults(event, 33),
+            // The lists of a capture have no time, and nothing comes before them.
+            guessed_until: event.ts(),
             ..Thread::default()
         };
         if thread.tid != thread.pid {
             thread.flags |= CLONE_FILES;
         }
         if let Some(old) = self.threads.find(tid) {
-            // The same process told again: what is known of its descriptors and children stays.
+            // The same process told again: what is known of its children stays. Its descriptors are told anew, but for
+            // those of a capture, which may tell them apart.
             let old = &mut self.threads[old];
-            if old.pid == thread.pid {
+            if old.pid == thread.pid && event.ts() == 0 {
                 thread.fds = std::mem::take(&mut old.fds);
             }
             thread.children = std::mem::take(&mut old.children);
         }
         self.insert(thread);
         self.threads.touch_all();
+    }
+
+    /// Nobody can say any more what this thread, or its process, is.
+    fn told_guess(&mut self, event: &Event) {
+        let Some(slot) = self.thread_of(event.tid()) else {
+            return;
+        };
+        let group = self.threads.group(self.threads[slot].pid);
+        let members = match group {
+            Some(group) if event.uint(0) == Some(1) => group.members.clone(),
+            _ => vec![event.tid()],
+        };
+        for slot in members
+            .into_iter()
+            .filter_map(|tid| self.threads.find(tid))
+            .collect::<Vec<_>>()
+        {
+            if std::mem::replace(&mut self.threads[slot].guessed_until, u64::MAX) == 0 {
+                self.threads.touch(slot);
+            }
+        }
     }
 
     fn told_fd(&mut self, event: &Event) {

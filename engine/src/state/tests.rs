@@ -432,3 +432,144 @@ fn no_two_hosts_have_the_same_version() {
         .collect();
     assert_eq!(versions.len(), 2000);
 }
+
+/// A host told of this thread at `ts`, which is later than the events that follow it.
+fn told(batch: &mut Batch, ts: u64, tid: i64, comm: &str) {
+    let mut one = Batch::new();
+    snapshot(&mut one, tid, tid, 1, comm);
+    let event = one.get(0);
+    let params: Vec<&[u8]> = (0..event.param_count()).map(|i| event.param(i).unwrap()).collect();
+    batch.push(ts, tid, 0, K::ThreadSnapshot, params);
+}
+
+fn getuid(batch: &mut Batch, ts: u64, tid: i64) {
+    push(batch, ts, tid, K::Getuid, &[P::W(0)]);
+}
+
+/// Whether each event of a system call is about guessed facts, and the name of its thread.
+fn guesses(state: &mut State, batch: &Batch) -> Vec<(bool, String)> {
+    let mut found = Vec::new();
+    for (number, event) in batch.iter().enumerate() {
+        let seen = state.apply(&event, number as u64);
+        if let Some(slot) = seen.thread {
+            let thread = &state.threads[slot];
+            found.push((
+                thread.guessed_until != 0,
+                String::from_utf8_lossy(&thread.comm).into_owned(),
+            ));
+        }
+    }
+    found
+}
+
+fn pairs(found: &[(bool, String)]) -> Vec<(bool, &str)> {
+    found.iter().map(|(guessed, name)| (*guessed, &name[..])).collect()
+}
+
+#[test]
+fn what_was_told_late_is_a_guess_until_then() {
+    let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+    told(&mut batch, 100, 7, "bash");
+    for ts in [50, 100, 101, 102] {
+        getuid(&mut batch, ts, 7);
+    }
+    let found = guesses(&mut state, &batch);
+    assert_eq!(
+        pairs(&found),
+        [(true, "bash"), (true, "bash"), (false, "bash"), (false, "bash")]
+    );
+}
+
+#[test]
+fn who_was_never_told_of_is_a_guess_until_it_executes() {
+    let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+    getuid(&mut batch, 50, 7);
+    clone(&mut batch, 60, 8, 0, 8, 7, 0);
+    getuid(&mut batch, 61, 8);
+    exec(&mut batch, 70, 8, "ls");
+    getuid(&mut batch, 71, 7);
+    let found = guesses(&mut state, &batch);
+    let expected = [
+        (true, "<NA>"),
+        (true, "sh"),
+        (true, "sh"),
+        (false, "ls"),
+        (true, "<NA>"),
+    ];
+    assert_eq!(pairs(&found), expected);
+}
+
+#[test]
+fn who_can_no_longer_be_told_of_is_a_guess_for_good() {
+    let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+    told(&mut batch, 10, 7, "bash");
+    getuid(&mut batch, 20, 7);
+    push(&mut batch, 30, 7, K::ThreadGuessed, &[P::B(&[1])]);
+    getuid(&mut batch, 31, 7);
+    clone(&mut batch, 40, 8, 0, 8, 7, 0);
+    push(&mut batch, 50, 9, K::ThreadGuessed, &[P::B(&[1])]);
+    getuid(&mut batch, 51, 9);
+    told(&mut batch, 60, 7, "bash");
+    getuid(&mut batch, 61, 7);
+    let found = guesses(&mut state, &batch);
+    let expected = [
+        (false, "bash"),
+        (true, "bash"),
+        (true, "sh"),
+        (true, "<NA>"),
+        (false, "bash"),
+    ];
+    assert_eq!(pairs(&found), expected);
+}
+
+#[test]
+fn a_guess_about_one_thread_or_about_the_process() {
+    for (whole, others) in [(0u8, false), (1, true)] {
+        let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+        told(&mut batch, 10, 7, "bash");
+        clone(&mut batch, 20, 8, 0, 7, 1, 8192);
+        push(&mut batch, 30, 8, K::ThreadGuessed, &[P::B(&[whole])]);
+        getuid(&mut batch, 31, 7);
+        getuid(&mut batch, 31, 8);
+        let found = guesses(&mut state, &batch);
+        assert_eq!((found[1].0, found[2].0), (others, true));
+    }
+}
+
+#[test]
+fn a_clone_that_is_older_than_what_was_told_changes_nothing() {
+    let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+    snapshot(&mut batch, 5, 5, 1, "sh");
+    told(&mut batch, 100, 7, "ls");
+    getuid(&mut batch, 50, 7);
+    clone(&mut batch, 60, 5, 7, 5, 1, 0);
+    clone(&mut batch, 60, 7, 0, 7, 5, 0);
+    getuid(&mut batch, 61, 7);
+    clone(&mut batch, 3_000_000_101, 5, 7, 5, 1, 0);
+    getuid(&mut batch, 3_000_000_102, 7);
+    let found = guesses(&mut state, &batch);
+    assert_eq!(found[3], (true, "ls".into()));
+    assert_eq!(found[5], (false, "sh".into()), "the number was used again");
+}
+
+#[test]
+fn told_again_its_descriptors_are_those_and_it_dies_once() {
+    let (mut state, mut batch) = (State::new(Limits::default()), Batch::new());
+    told(&mut batch, 10, 7, "bash");
+    clone(&mut batch, 15, 8, 0, 7, 1, 8192);
+    push(&mut batch, 20, 7, K::FdSnapshot, &[P::I(3), P::B(&[1]), P::T("/lost")]);
+    told(&mut batch, 30, 7, "bash");
+    push(&mut batch, 30, 7, K::FdSnapshot, &[P::I(4), P::B(&[1]), P::T("/there")]);
+    guesses(&mut state, &batch);
+    let slot = state.threads.find(7).unwrap();
+    assert!(state.threads.fd(slot, 3).is_none());
+    assert_eq!(&*state.threads.fd(slot, 4).unwrap().name, b"/there");
+    assert_eq!(state.threads.group(7).unwrap().alive, 2);
+    let mut end = Batch::new();
+    for tid in [8, 7] {
+        push(&mut end, 40, tid, K::Procexit, &[P::I(0)]);
+    }
+    getuid(&mut end, 41, 99);
+    guesses(&mut state, &end);
+    assert!(state.threads.find(7).is_none() && state.threads.group(7).is_none());
+}

@@ -70,6 +70,9 @@ pub struct Thread {
     /// When the host told of this thread or its descriptors, by their list in /proc: what happened before is in it. 0: never.
     pub told: u64,
     pub dead: bool,
+    /// Facts may be wrong, as nobody announced the thread or events of it were lost: up to the time at which /proc told
+    /// of it, or for good (`u64::MAX`). 0: they are certain.
+    pub guessed_until: u64,
     pub fds: Fds,
     /// May hold threads that are gone or have another parent by now.
     pub children: Vec<i64>,
@@ -126,6 +129,7 @@ impl Default for Thread {
             pidns_start: 0,
             told: 0,
             dead: false,
+            guessed_until: 0,
             fds: Fds::default(),
             children: Vec::new(),
             version: 0,
@@ -290,6 +294,10 @@ impl Threads {
         thread.since = self.now;
         let (tid, pid, ptid, main) = (thread.tid, thread.pid, thread.ptid, thread.is_main());
         if let Some(old) = self.find(tid) {
+            let (pid, alive) = (self[old].pid, !self[old].dead);
+            if let Some(group) = self.groups.get_mut(&pid) {
+                group.alive = group.alive.saturating_sub(u32::from(alive));
+            }
             self.forget(old);
         }
         let slot = self.free.pop().unwrap_or_else(|| {
