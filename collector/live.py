@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tiercel._engine import Batch, RingReader
 from tiercel.collector import proc
+from tiercel.collector.heal import Healer, Question
 from tiercel.collector.sources import Loss
 
 
@@ -24,27 +25,43 @@ class Probe(Protocol):
 
     def set_wanted(self, names: Iterable[str]) -> None: ...
 
+    def knows(self, pid: int) -> bool: ...
+
+    def mark_known(self, pid: int) -> None: ...
+
     def close(self) -> None: ...
 
 
 class LiveSource:
-    """The kernel's events as the probe writes them, in the order of their time."""
+    """The kernel's events as the probe writes them, in the order of their time, and before those of tasks that nobody
+    announced what /proc says of these. `heal_ms` of each second at most go into that.
+    """
 
     # A record is reserved with its time already taken: another CPU's may come this much later and still go before it.
     _SETTLE_NS = 2_000_000
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, *, heal_ms: int = 200) -> None:
         self._probe = probe
         self._reader = RingReader(probe.ring_fds, probe.ring_bytes)
         # One offset for the whole run: times of a run never step back when the wall clock is set.
         self._offset = _clock_offset()
+        self.healer = Healer(probe, self._offset, heal_ms / 1000)
         self._stopped = False
         self._idle = False
 
     def read(self, batch: Batch, limit: int) -> int:
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         until = now if self._stopped else now - self._SETTLE_NS
+        start = len(batch)
         count = self._reader.drain(batch, until=until, clock_offset=self._offset, limit=limit)
+        questions = self._reader.questions()
+        if questions or self.healer.waiting:
+            events = Batch()
+            events.extend(batch, start)
+            batch.truncate(start)
+            self.healer.splice(
+                batch, events, [Question(index - start, tid, whole, at) for index, tid, whole, at in questions]
+            )
         self._idle = count == 0
         return count
 
@@ -56,7 +73,7 @@ class LiveSource:
         return [*drops, ("collector", "bad_record", self._reader.bad_records)]
 
     def snapshot(self, batch: Batch) -> None:
-        proc.snapshot(batch)
+        proc.snapshot(batch, clock=self.healer.now, known=self._probe.mark_known)
 
     def wait(self, timeout: float) -> None:
         time.sleep(min(timeout, 0.005))

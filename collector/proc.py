@@ -1,14 +1,16 @@
-"""What a host is when the collector starts, as events: users, interfaces, threads and descriptors, read from /proc.
+"""What a host is when the collector starts, and what a process is that nobody announced, as events: users, interfaces,
+threads and descriptors, read from /proc.
 
 Processes come and go while this reads: whatever is gone by then is left out, and so are kernel threads. Values of
-environment variables do not leave the host: `env` stays empty.
+environment variables do not leave the host: `env` stays empty. The time of a thread's description is that of its end:
+what it says is certain for events after it, a guess for those before.
 """
 
 import os
 import resource
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,18 +36,83 @@ _FLAGS = (
 )
 
 
-def snapshot(batch: Batch, root: Path = Path("/proc")) -> None:
-    """Append the whole state of the host to the batch."""
-    now = time.time_ns()
+# Of one process: what the engine keeps at most, and a bound for what /proc makes up.
+_THREADS_MAX, _FDS_MAX = 16_384, 4096
+_ANCESTORS_MAX = 64
+
+Tables = dict[str, sockets.Table]
+
+
+def snapshot(
+    batch: Batch,
+    root: Path = Path("/proc"),
+    *,
+    clock: Callable[[], int] = time.time_ns,
+    known: Callable[[int], object] = int,
+) -> None:
+    """Append the whole state of the host to the batch. `known` is told of each process before it is looked at; `clock`
+    gives UTC ns.
+    """
+    now = clock()
     _users(batch, now)
     interfaces.append(batch, now)
-    processes = sorted(_processes(root), key=lambda process: process.pid)
+    processes = sorted(_processes(root, known), key=lambda process: process.pid)
     inits = {process.pid_namespace: process.started for process in processes if process.vpid == 1}
+    files, tables = Batch(), Tables()
+    for process in processes:
+        _descriptors(files, now, root / str(process.pid), tables)
+    now = clock()
     for process in processes:
         process.append(batch, now, inits.get(process.pid_namespace, 0))
-    known: dict[str, sockets.Table] = {}
-    for process in processes:
-        _descriptors(batch, now, root / str(process.pid), process.pid, known)
+    batch.extend(files)
+
+
+class Description:
+    """A process that exists; ValueError or OSError where it does not, or is not the one that `before` tells of.
+
+    `before` is a time of CLOCK_BOOTTIME at which the thread `tid` existed: numbers are used again.
+    """
+
+    def __init__(self, root: Path, tid: int, before: int, offset: int) -> None:
+        """Reads who `tid` is; the rest is read by `append`."""
+        self._root, self._offset = root, offset
+        numbers = _numbers(root / str(tid))
+        if int(numbers[19]) * _TICK_NS > before:
+            raise ValueError("another has the number now")
+        self.tid = tid
+        self.pid = int(_status(root / str(tid))["Tgid"])
+        self.parent = 0
+
+    def append(self, batch: Batch, tables: Tables, clock: Callable[[], int], *, whole: bool) -> bool:
+        """Append the process with its descriptors, or (not `whole`) the thread alone; whether nothing was missing."""
+        process = _process(self._root / str(self.pid), self._offset, None if whole else self.tid)
+        if process is None:
+            return False
+        self.parent = process.ppid
+        files = Batch()
+        if whole:
+            _descriptors(files, clock(), self._root / str(self.pid), tables, _FDS_MAX)
+        process.append(batch, clock(), _init_started(self._root, process, self._offset))
+        batch.extend(files)
+        return bool(process.exepath) and self.tid in process.comms
+
+
+def _init_started(root: Path, process: "_Process", offset: int) -> int:
+    """When the namespace of a process began, as its init tells, if that is among the ancestors; 0: unknown."""
+    pid, vpid = (1, 1) if process.vpid == process.pid else (process.pid, process.vpid)
+    try:
+        for _ in range(_ANCESTORS_MAX):
+            place = root / str(pid)
+            if os.fsdecode(_link(place / "ns" / "pid")) != process.pid_namespace:
+                return 0
+            numbers = _numbers(place)
+            if vpid == 1:
+                return offset + int(numbers[19]) * _TICK_NS
+            pid = int(numbers[1])
+            vpid = int(_status(root / str(pid))["NSpid"].split()[-1])
+    except (OSError, ValueError, IndexError, KeyError):
+        pass
+    return 0
 
 
 def _users(batch: Batch, now: int) -> None:
@@ -137,22 +204,29 @@ class _Process:
         return memfd | (_EXE_WRITABLE if self.uid == 0 or mode & mine else 0)
 
 
-def _processes(root: Path) -> Iterator[_Process]:
+def _processes(root: Path, known: Callable[[int], object]) -> Iterator[_Process]:
     # Of the kernel's two clocks, start times are told in the one that counts suspended time.
-    boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     for entry in os.scandir(root):
         if entry.name.isdigit():
+            known(int(entry.name))
             try:
-                process = _process(root / entry.name, boot)
+                process = _process(root / entry.name, offset)
             except (OSError, ValueError, IndexError, KeyError):
                 continue
             if process is not None:
                 yield process
 
 
-def _process(path: Path, boot: int) -> _Process | None:
-    numbers = (path / "stat").read_bytes().rpartition(b")")[2].split()
-    if int(numbers[6]) & 0x0020_0000:  # PF_KTHREAD
+def _numbers(path: Path) -> list[bytes]:
+    """The fields of stat behind the name."""
+    return (path / "stat").read_bytes().rpartition(b")")[2].split()
+
+
+def _process(path: Path, offset: int, only: int | None = None) -> _Process | None:
+    """A process with all threads, or with `only` one; None for those of the kernel and those that wait to be reaped."""
+    numbers = _numbers(path)
+    if int(numbers[6]) & 0x0020_0000 or (numbers[0] == b"Z" and int(numbers[17]) <= 1):  # PF_KTHREAD
         return None
     status = _status(path)
     pid = int(path.name)
@@ -160,13 +234,16 @@ def _process(path: Path, boot: int) -> _Process | None:
     command = (path / "cmdline").read_bytes()
     comms: dict[int, bytes] = {}
     vtids: dict[int, int] = {}
-    for task in sorted((entry.name for entry in (path / "task").iterdir()), key=int):
-        tid = int(task)
-        comms[tid] = (
-            (path / "task" / task / "comm").read_bytes().rstrip(b"\n") if tid != pid else status["Name"].encode()
-        )
-        if len(nested) > 1:
-            vtids[tid] = int(_status(path / "task" / task)["NSpid"].split()[-1])
+    tasks = [only] if only is not None else sorted(int(entry.name) for entry in (path / "task").iterdir())
+    for tid in tasks[:_THREADS_MAX]:
+        task = path / "task" / str(tid)
+        try:
+            comm = (task / "comm").read_bytes().removesuffix(b"\n")
+            if len(nested) > 1:
+                vtids[tid] = int(_status(task)["NSpid"].split()[-1])
+        except (OSError, KeyError):
+            continue  # this thread alone is gone
+        comms[tid] = comm
     exepath = _link(path / "exe").removesuffix(b" (deleted)")
     try:
         exe = (path / "exe").stat()
@@ -190,7 +267,7 @@ def _process(path: Path, boot: int) -> _Process | None:
         gid=int(status["Gid"].split()[1]),
         login=_number(path / "loginuid", _NO_ID),
         tty=max(0, int(numbers[4])),
-        started=boot + int(numbers[19]) * _TICK_NS,
+        started=offset + int(numbers[19]) * _TICK_NS,
         pid_namespace=os.fsdecode(_link(path / "ns" / "pid")),
         memory=(_kilobytes(status, "VmSize"), _kilobytes(status, "VmRSS"), _kilobytes(status, "VmSwap")),
         faults=(int(numbers[9]), int(numbers[7])),
@@ -242,12 +319,12 @@ def _cgroups(path: Path) -> bytes:
     return b"".join(pairs)[:4096]
 
 
-def _descriptors(batch: Batch, now: int, path: Path, pid: int, known: dict[str, sockets.Table]) -> None:
+def _descriptors(batch: Batch, now: int, path: Path, known: Tables, most: int | None = None) -> None:
     try:
         numbers = [int(entry.name) for entry in (path / "fd").iterdir()]
     except OSError:
         return
-    for number in sorted(numbers):
+    for number in sorted(numbers)[:most]:
         link = path / "fd" / str(number)
         name = _link(link)
         try:
@@ -277,7 +354,7 @@ def _descriptors(batch: Batch, now: int, path: Path, pid: int, known: dict[str, 
         batch.append(
             "fd_snapshot",
             time=now,
-            tid=pid,
+            tid=int(path.name),
             params=[number, kind, name, flags, device & 0xFFFF_FFFF, found.st_ino, l4, pair, address],
         )
 

@@ -28,7 +28,7 @@ def findings() -> list[Finding]:
     """All findings, in the order in which they matter."""
     found = [_system(), _kernel(), _capabilities(), _btf(), _object(), _library()]
     if found[-1].ok:
-        found += [_rings(), _tracepoints()]
+        found += [_rings(), _tracepoints(), _healing()]
     return [*found, _lockdown(), _bpffs()]
 
 
@@ -100,6 +100,13 @@ def _tracepoints() -> Finding:
     return Finding(
         "typed tracepoints", ok, f"sys_exit and sched_process_exec are {'there' if ok else 'missing'}", remedy
     )
+
+
+def _healing() -> Finding:
+    if libbpf.has_task_storage():
+        return Finding("self-healing", True, "processes that nobody announced are described from /proc")
+    text = "no task storage: processes whose beginning is lost stay unknown until they execute a program"
+    return Finding("self-healing", True, text)
 
 
 def _lockdown() -> Finding:

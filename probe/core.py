@@ -5,8 +5,10 @@ The collector drains `ring_fds` with `tiercel._engine.RingReader`.
 
 import contextlib
 import ctypes
+import logging
 import os
 import resource
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -15,6 +17,8 @@ from tiercel.errors import ProbeError
 from tiercel.probe import libbpf
 from tiercel.probe.lockdown import Handler
 from tiercel.schemas import generated
+
+log = logging.getLogger(__name__)
 
 OBJECT = Path(__file__).parent / "tiercel.bpf.o"
 PIN_FOLDER = Path("/sys/fs/bpf/tiercel")
@@ -47,6 +51,15 @@ class _Counters(ctypes.Structure):
 LOSSES = ("ring_full", "no_ring", "no_scratch")
 
 
+class _Mark(ctypes.Structure):
+    """`struct mark` of lib/marks.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_uint32) for name in ("thread", "process", "heir", "unused")),
+        ("told", ctypes.c_uint64),
+    )
+
+
 class _Switches(ctypes.Structure):
     """`struct switches` of lib/maps.h."""
 
@@ -54,6 +67,8 @@ class _Switches(ctypes.Structure):
         ("wanted", ctypes.c_uint64 * (SYSCALLS_MAX // 64)),
         ("excluded", ctypes.c_uint32 * EXCLUDED_MAX),
         ("wanted_procexit", ctypes.c_uint32),
+        ("epoch", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
     )
 
 
@@ -103,9 +118,11 @@ class Probe:
         self.ring_bytes = max(page, 1 << max(0, ring_bytes - 1).bit_length())
         self.ring_fds: list[int] = []
         self.programs: frozenset[str] = frozenset()
+        # Whether events of tasks that nobody announced carry a question; where not, the kernel has no task storage.
+        self.asks = False
         self._object = 0
         self._links: list[int] = []
-        self._switches = _Switches()
+        self._switches = _Switches(epoch=1)
         self._cpus = 0
         self._final = dict.fromkeys(COUNTERS, 0)
 
@@ -173,6 +190,44 @@ class Probe:
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
         return {name: sum(getattr(value, name) for value in values) for name in COUNTERS}
 
+    def knows(self, pid: int) -> bool:
+        """Whether the collector knows this process, all of it, as far as the kernel has told or asked."""
+        mark = self._mark(pid)
+        return mark is not None and mark.thread == mark.process == self._switches.epoch
+
+    def mark_known(self, pid: int) -> None:
+        """From now on this process with the threads that it has is known: to be said before it is looked at, so that
+        what is lost meanwhile counts.
+        """
+        epoch = self._switches.epoch
+        self._mark(pid, _Mark(thread=epoch, process=epoch, told=time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+
+    def mark_unknown(self, pid: int) -> None:
+        """What was told of this process is not to be relied on: its next event asks."""
+        self._mark(pid, _Mark())
+
+    def forget(self) -> None:
+        """All that was told may be lost: the next event of every task asks."""
+        self._switches.epoch += 1
+        self._write_switches()
+
+    def _mark(self, pid: int, new: _Mark | None = None) -> _Mark | None:
+        """Read or write the mark of a process's leader; None where it has none, or is gone."""
+        if not self.asks:
+            return None
+        mark = new or _Mark()
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            return None
+        try:
+            (libbpf.lookup if new is None else libbpf.update)(self._map_fd("marks_map"), fd, mark)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+        return mark
+
     def close(self) -> None:
         """Detach and unload; what is in the rings stays readable through a RingReader that has mapped them."""
         attached = bool(self._links)
@@ -200,8 +255,10 @@ class Probe:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         cast = libbpf.kernel_has_function("bpf_rdonly_cast")
         helper = lockdown() != "confidentiality"
-        ways = [(True, True, False)] if cast else []
-        ways += [(cast, False, helper)]
+        reads = [(True, True, False)] if cast else []
+        reads += [(cast, False, helper)]
+        asks = [True, False] if libbpf.has_task_storage() else [False]
+        ways = [(*way, ask) for ask in asks for way in reads]
         for last, way in ((way == ways[-1], way) for way in ways):
             try:
                 with contextlib.nullcontext() if helper else Handler() as handler:
@@ -210,6 +267,11 @@ class Probe:
                         for name in self._program_names():
                             handler.target(self._program(name))
                     libbpf.call("bpf_object__load", self._object)
+                self.asks = way[-1]
+                if not self.asks:
+                    log.warning(
+                        "the kernel takes the probe only without self-healing: `tiercel doctor` tells what lacks"
+                    )
                 break
             except OSError:
                 if last:
@@ -220,13 +282,15 @@ class Probe:
         self._fill_dispatch()
         self._pin()
 
-    def _open(self, cast: bool, raw: bool, probe_kernel: bool) -> None:
+    def _open(self, cast: bool, raw: bool, probe_kernel: bool, marks: bool) -> None:
         """Open the object and set what is fixed at load time."""
         libbpf.log.clear()
         self._object = libbpf.call("bpf_object__open_file", os.fsencode(OBJECT), None)
         self._cpus = libbpf.call("libbpf_num_possible_cpus")
         for name in ("rings_map", "scratch_map"):
             libbpf.call("bpf_map__set_max_entries", self._map(name), self._cpus)
+        for name in ("marks_map", "clone_flags_map"):  # without them clone3's flags are read as they are then
+            libbpf.call("bpf_map__set_autocreate", self._map(name), marks)
         capture_ids = (ctypes.c_uint16 * SYSCALLS_MAX)()
         for row in generated.SYSCALLS:
             capture_ids[row[0]] = row[2]
@@ -234,6 +298,7 @@ class Probe:
             targ_cast=ctypes.c_bool(cast),
             targ_raw=ctypes.c_bool(raw),
             targ_probe_kernel=ctypes.c_bool(probe_kernel),
+            targ_marks=ctypes.c_bool(marks),
             targ_data_path=(ctypes.c_uint64 * (SYSCALLS_MAX // 64))(*_words(DATA_PATH)),
             targ_capture_id=capture_ids,
         )

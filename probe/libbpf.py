@@ -14,6 +14,7 @@ BTF_KIND_TYPEDEF = 8
 BTF_KIND_FUNC = 12
 BTF_KIND_DATASEC = 15
 MAP_TYPE_RINGBUF = 27
+MAP_TYPE_TASK_STORAGE = 29
 LOG_LINES = 400
 LOG_BYTES = 17 << 20  # libbpf gives a verifier's log of up to 16 MiB in one message; what it says last is the reason
 
@@ -31,6 +32,7 @@ _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
     ("bpf_object__next_program", c_void_p, (c_void_p, c_void_p)),
     ("bpf_map__fd", c_int, (c_void_p,)),
     ("bpf_map__set_max_entries", c_int, (c_void_p, c_uint32)),
+    ("bpf_map__set_autocreate", c_int, (c_void_p, ctypes.c_bool)),
     ("bpf_map__initial_value", c_void_p, (c_void_p, POINTER(c_size_t))),
     ("bpf_map__pin", c_int, (c_void_p, c_char_p)),
     ("bpf_program__name", c_char_p, (c_void_p,)),
@@ -107,6 +109,16 @@ def call(name: str, *arguments: object) -> int:
 def update(fd: int, key: int, value: object) -> None:
     """Set an element of a map with u32 keys; `value` is any ctypes object."""
     call("bpf_map_update_elem", fd, byref(c_uint32(key)), ctypes.byref(value), 0)  # type: ignore[arg-type]
+
+
+def lookup(fd: int, key: int, value: object) -> None:
+    """Read an element of a map with u32 keys into `value`, any ctypes object."""
+    call("bpf_map_lookup_elem", fd, byref(c_uint32(key)), ctypes.byref(value))  # type: ignore[arg-type]
+
+
+def has_task_storage() -> bool:
+    """Whether the kernel can keep something on a task."""
+    return bool(library().libbpf_probe_bpf_map_type(MAP_TYPE_TASK_STORAGE, None) == 1)
 
 
 def variables(btf: int, section: str) -> dict[str, tuple[int, int]]:

@@ -82,6 +82,8 @@ struct switches {
     u64 wanted[SYSCALLS_MAX / 64];
     u32 excluded[EXCLUDED_MAX];
     u32 wanted_procexit;
+    u32 epoch; // of marks.h
+    u32 unused;
 };
 
 volatile struct switches switches SEC(".data.switches") = {};

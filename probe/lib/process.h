@@ -121,6 +121,9 @@ static __always_inline void record__process(struct record *r, struct task_struct
 // clone, fork, vfork and clone3, in the parent (ret = the child, or an error) and in the child (ret = 0).
 static __always_inline int record__clone(struct record *r, long ret, u64 flags) {
     struct task_struct *task = bpf_get_current_task_btf();
+    // The caller stays what it was. A child whose report is lost has no mark, and is asked about at its next event.
+    r->changes = false;
+    r->child = !ret;
     record__s64(r, ret);
     record__arguments(r, task);
     record__process(r, task);

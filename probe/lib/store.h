@@ -4,7 +4,7 @@
 #pragma once
 
 #include "extract.h"
-#include "maps.h"
+#include "marks.h"
 
 // Before every event in the ring; then u16 lengths[nparams], then the parameters back to back.
 struct record_header {
@@ -14,7 +14,7 @@ struct record_header {
     u16 code;
     u16 nparams;
     u32 cpu;
-    u32 flags;
+    u32 asks; // ASKS_* of marks.h
 };
 
 _Static_assert(sizeof(struct record_header) == 32, "the engine's ring.rs reads this layout");
@@ -22,6 +22,7 @@ _Static_assert(__builtin_offsetof(struct record_header, len) == 16, "");
 _Static_assert(__builtin_offsetof(struct record_header, code) == 20, "");
 _Static_assert(__builtin_offsetof(struct record_header, nparams) == 22, "");
 _Static_assert(__builtin_offsetof(struct record_header, cpu) == 24, "");
+_Static_assert(__builtin_offsetof(struct record_header, asks) == 28, "");
 
 #define STRING_MAX 4096
 #define POSITION_MASK 0x7fff
@@ -35,14 +36,15 @@ static __always_inline struct counters *counters__produce(void) {
     return counters;
 }
 
-static __always_inline void header__write(struct record_header *header, u32 cpu, u32 len, u16 code, u16 nparams) {
+static __always_inline void header__write(struct record_header *header, u32 cpu, u32 len, u16 code, u16 nparams,
+                                          u32 asks) {
     header->ts = bpf_ktime_get_boot_ns();
     header->tid = (u32)bpf_get_current_pid_tgid();
     header->len = len;
     header->code = code;
     header->nparams = nparams;
     header->cpu = cpu;
-    header->flags = 0;
+    header->asks = asks;
 }
 
 // ---- events of fixed size ----
@@ -53,7 +55,8 @@ struct fixed {
     u32 pos;
 };
 
-static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, const u16 nparams, const u32 bytes) {
+static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, const u16 nparams, const u32 bytes,
+                                           const bool changes) {
     const u32 len = sizeof(struct record_header) + 2 * nparams + bytes;
     struct counters *counters = counters__produce();
     u32 cpu = bpf_get_smp_processor_id();
@@ -62,17 +65,25 @@ static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, cons
     void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
     if (!ring) {
         counters->no_ring++;
-        return false;
+        goto lost;
     }
     f->at = bpf_ringbuf_reserve(ring, len, 0);
     if (!f->at) {
         counters->ring_full++;
-        return false;
+        goto lost;
     }
-    header__write((struct record_header *)f->at, cpu, len, code, nparams);
+    // Who exits is not worth a description.
+    u32 asks = code == EVENT_PROCEXIT ? 0 : marks__question();
+    header__write((struct record_header *)f->at, cpu, len, code, nparams, asks);
+    if (asks)
+        marks__answer(asks);
     f->n = 0;
     f->pos = sizeof(struct record_header) + 2 * nparams;
     return true;
+lost:
+    if (changes)
+        marks__lose();
+    return false;
 }
 
 #define FIXED_PUT(type, name)                                                                                          \
@@ -97,7 +108,7 @@ static __always_inline int fixed__submit(struct fixed *f) {
 // Opens the record of a fixed-size event `f` (leaves the program if it cannot), sizes from the table.
 #define FIXED(f, NAME)                                                                                                 \
     struct fixed f;                                                                                                    \
-    if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES))                                \
+    if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES, EVENT_##NAME##_CHANGES))        \
     return 0
 
 // ---- events of variable size ----
@@ -110,9 +121,11 @@ struct record {
     u32 cpu;
     u16 code;
     u16 nparams;
+    bool changes; // what the process is or has open
+    bool child;   // a clone's report by its child
 };
 
-static __always_inline bool record__open(struct record *r, const u16 code, const u16 nparams) {
+static __always_inline bool record__open(struct record *r, const u16 code, const u16 nparams, const bool changes) {
     r->counters = counters__produce();
     if (!r->counters)
         return false;
@@ -120,8 +133,12 @@ static __always_inline bool record__open(struct record *r, const u16 code, const
     r->s = bpf_map_lookup_elem(&scratch_map, &cpu);
     if (!r->s) {
         r->counters->no_scratch++;
+        if (changes)
+            marks__lose();
         return false;
     }
+    r->changes = changes;
+    r->child = false;
     r->n = 0;
     r->cpu = cpu;
     r->pos = sizeof(struct record_header) + 2 * nparams;
@@ -132,7 +149,7 @@ static __always_inline bool record__open(struct record *r, const u16 code, const
 
 #define RECORD(r, NAME)                                                                                                \
     struct record r;                                                                                                   \
-    if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS))                                                        \
+    if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_CHANGES))                                \
     return 0
 
 static __always_inline u8 *record__here(struct record *r) {
@@ -195,11 +212,19 @@ static __always_inline int record__submit(struct record *r) {
     OPAQUE(len);
     len &= POSITION_MASK;
     u32 cpu = r->cpu;
-    header__write((struct record_header *)r->s->data, cpu, len, r->code, r->nparams);
+    u32 asks = r->child ? marks__question_of_child() : marks__question();
+    header__write((struct record_header *)r->s->data, cpu, len, r->code, r->nparams, asks);
     void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
-    if (!ring)
+    if (!ring) {
         r->counters->no_ring++;
-    else if (bpf_ringbuf_output(ring, r->s->data, len, BPF_RB_NO_WAKEUP))
+    } else if (bpf_ringbuf_output(ring, r->s->data, len, BPF_RB_NO_WAKEUP)) {
         r->counters->ring_full++;
+    } else {
+        if (asks || r->child)
+            marks__answer(asks);
+        return 0;
+    }
+    if (r->changes)
+        marks__lose();
     return 0;
 }

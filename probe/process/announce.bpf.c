@@ -1,11 +1,24 @@
 // Kernel path: copy_process, in the parent, before the child first runs. The flags of a clone3 lie in memory that
 // parent and child share, and the parent may have used it for something else when the child comes to its exit: so they
-// are read here and kept on the child.
+// are read here and kept on the child. A child of an unknown process is marked here, too: both are still at hand.
 
 #include "../lib/process.h"
 
+// Whether anything of this process is not known to the collector.
+static __always_inline bool process__unknown(struct task_struct *task) {
+    struct mark *mark = mark__find(task->group_leader);
+    return !mark || mark->process != switches.epoch;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(announce, struct task_struct *parent, struct task_struct *child) {
+    if (!targ_marks)
+        return 0;
+    if (child->pid == child->tgid && process__unknown(parent)) {
+        struct mark *mark = mark__make(child);
+        if (mark)
+            mark->heir = 1;
+    }
     if (!syscall__wanted(SYSCALL_CLONE3))
         return 0;
     struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());

@@ -7,7 +7,7 @@
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec, struct task_struct *task) {
     if (!syscall__wanted(SYSCALL_EXECVE) && !syscall__wanted(SYSCALL_EXECVEAT))
-        return 0;
+        return marks__lose();
     RECORD(r, EXECVE);
     record__exec(&r, task);
     // The kernel keeps the name as given behind the last variable of the environment.

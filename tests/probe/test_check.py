@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tiercel.probe import check
+from tiercel.probe import check, libbpf
 
 
 def test_each_unmet_requirement_says_what_mends_it() -> None:
@@ -17,3 +17,10 @@ def test_a_missing_object_and_type_information_are_named(monkeypatch: pytest.Mon
     found = {finding.name: finding for finding in check.findings()}
     assert (found["probe object"].ok, found["probe object"].remedy) == (False, "run `make probe`")
     assert not found["type information"].ok
+
+
+def test_without_task_storage_it_says_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, text in ((True, "described from /proc"), (False, "stay unknown")):
+        monkeypatch.setattr(libbpf, "has_task_storage", lambda has=has: has)
+        found = {finding.name: finding for finding in check.findings()}
+        assert text in found["self-healing"].text

@@ -138,10 +138,10 @@ def test_kernels_without_raw_casts_tell_the_same(trace: Tracer, monkeypatch: pyt
     """Their memory is read by a helper (raw), or all of the kernel's is (cast)."""
     real = Probe._open
 
-    def older(probe: Probe, has_cast: bool, raw: bool, helper: bool) -> None:
+    def older(probe: Probe, has_cast: bool, raw: bool, helper: bool, *marks: bool) -> None:
         if raw:
             raise OSError(22, "as the verifier would")
-        real(probe, has_cast and cast, raw, helper)
+        real(probe, has_cast and cast, raw, helper, *marks)
 
     monkeypatch.setattr(Probe, "_open", older)
     with Probe.load({"execve", "vfork", "connect"}, ring_bytes=1 << 20) as probe:
@@ -155,6 +155,55 @@ def test_kernels_without_raw_casts_tell_the_same(trace: Tracer, monkeypatch: pyt
     for name in ("execve", "connect", "vfork"):
         ours = [e["params"] for e in mine if e["name"] == name and e["tid"] in tids]
         assert ours == [e["params"] for e in theirs if e["name"] == name and e["tid"] in tids] != []
+
+
+@pytest.mark.bpf
+def test_where_the_verifier_refuses_marks_the_probe_loads_without(
+    trace: Tracer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = Probe._open
+
+    def refuses(probe: Probe, cast: bool, raw: bool, helper: bool, marks: bool) -> None:
+        if marks:
+            raise OSError(22, "as the verifier would")
+        real(probe, cast, raw, helper, marks)
+
+    monkeypatch.setattr(Probe, "_open", refuses)
+    with Probe.load({"getuid", "clone3", "execve"}, ring_bytes=1 << 20) as probe:
+        reader = RingReader(probe.ring_fds, probe.ring_bytes)
+        subprocess.run(["/bin/true"], check=True)
+        os.getuid()
+        probe.mark_known(os.getpid())
+        assert (probe.asks, probe.knows(os.getpid())) == (False, False)
+        assert len(drain(probe, reader)) >= 2
+        assert reader.questions() == []
+        reader.close()
+    assert "only without self-healing" in caplog.text
+
+
+@pytest.mark.bpf
+def test_a_task_asks_once_and_again_when_all_is_forgotten() -> None:
+    with Probe.load({"getuid"}, ring_bytes=1 << 20) as probe:
+        reader = RingReader(probe.ring_fds, probe.ring_bytes)
+
+        def asked() -> list[tuple[int, bool]]:
+            os.getuid()
+            batch = drain(probe, reader)
+            mine = [(index, whole) for index, tid, whole, _ in reader.questions() if tid == os.getpid()]
+            assert all(batch.to_dicts()[index]["tid"] == os.getpid() for index, _ in mine)
+            return mine
+
+        assert [whole for _, whole in asked()] == [True]
+        assert asked() == []
+        probe.mark_unknown(os.getpid())
+        assert [whole for _, whole in asked()] == [True]
+        probe.forget()
+        assert not probe.knows(os.getpid())
+        assert [whole for _, whole in asked()] == [True]
+        probe.forget()
+        probe.mark_known(os.getpid())
+        assert (asked(), probe.knows(os.getpid())) == ([], True)
+        reader.close()
 
 
 @pytest.mark.bpf
@@ -175,7 +224,7 @@ def test_the_layouts_are_those_of_the_object() -> None:
     dump = subprocess.run(
         ["bpftool", "btf", "dump", "file", str(OBJECT)], capture_output=True, text=True, check=True
     ).stdout
-    for name, layout in (("counters", core._Counters), ("switches", core._Switches)):
+    for name, layout in (("counters", core._Counters), ("switches", core._Switches), ("mark", core._Mark)):
         found = re.search(rf"STRUCT '{name}' size=(\d+) vlen=(\d+)\n((?:\t.*\n)+)", dump)
         assert found
         members = re.findall(r"'(\w+)' type_id=\d+ bits_offset=(\d+)", found[3])
@@ -186,6 +235,6 @@ def test_the_layouts_are_those_of_the_object() -> None:
     assert header
     assert re.findall(r"'(\w+)' type_id=\d+ bits_offset=(\d+)", header[1]) == [
         ("ts", "0"), ("tid", "64"), ("len", "128"), ("code", "160"), ("nparams", "176"),
-        ("cpu", "192"), ("flags", "224"),
+        ("cpu", "192"), ("asks", "224"),
     ]  # fmt: skip
     assert set(HOOKS) <= set(re.findall(r"FUNC '(\w+)'", dump))
