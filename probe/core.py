@@ -48,6 +48,12 @@ class _Counters(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint64) for name in COUNTERS)
 
 
+class _PerCpu(ctypes.Structure):
+    """`struct per_cpu` of lib/maps.h."""
+
+    _fields_ = (("counters", _Counters), ("known", ctypes.c_uint64 * 3))
+
+
 LOSSES = ("ring_full", "no_ring", "no_scratch")
 
 
@@ -186,9 +192,9 @@ class Probe:
         """All counters, summed over the CPUs (lib/maps.h says what each means); after `close` what they were then."""
         if not self._object:
             return self._final
-        values = (_Counters * self._cpus)()
+        values = (_PerCpu * self._cpus)()
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
-        return {name: sum(getattr(value, name) for value in values) for name in COUNTERS}
+        return {name: sum(getattr(value.counters, name) for value in values) for name in COUNTERS}
 
     def knows(self, pid: int) -> bool:
         """Whether the collector knows this process, all of it, as far as the kernel has told or asked."""
@@ -201,10 +207,6 @@ class Probe:
         """
         epoch = self._switches.epoch
         self._mark(pid, _Mark(thread=epoch, process=epoch, told=time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
-
-    def mark_unknown(self, pid: int) -> None:
-        """What was told of this process is not to be relied on: its next event asks."""
-        self._mark(pid, _Mark())
 
     def forget(self) -> None:
         """All that was told may be lost: the next event of every task asks."""

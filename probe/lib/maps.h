@@ -36,11 +36,23 @@ struct counters {
     u64 page_fault;
 };
 
+// The task of this CPU's last event, if nothing is to be asked about it (marks.h).
+struct known {
+    u64 task; // group and thread
+    u64 losses;
+    u64 epoch;
+};
+
+struct per_cpu {
+    struct counters counters;
+    struct known known;
+};
+
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, u32);
-    __type(value, struct counters);
+    __type(value, struct per_cpu);
 } counters_map SEC(".maps");
 
 // Where a CPU puts a record of variable size together. Programs on sys_exit and sched_* run without preemption and

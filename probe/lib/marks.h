@@ -29,6 +29,9 @@ struct {
 // Off where the kernel has no task storage for these programs: then nobody is asked for.
 const volatile bool targ_marks = true;
 
+// How often a mark was taken back, or would have been if there were one.
+volatile u64 losses = 0;
+
 static __always_inline struct mark *mark__find(struct task_struct *task) {
     return bpf_task_storage_get(&marks_map, task, NULL, 0);
 }
@@ -37,10 +40,8 @@ static __always_inline struct mark *mark__make(struct task_struct *task) {
     return bpf_task_storage_get(&marks_map, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-// What to ask about the current task.
-static __always_inline u32 marks__question(void) {
-    if (!targ_marks)
-        return 0;
+// What the marks say is to be asked about the current task.
+static __noinline u32 marks__ask(void) {
     struct task_struct *task = bpf_get_current_task_btf();
     u32 epoch = switches.epoch;
     struct mark *own = mark__find(task);
@@ -55,6 +56,24 @@ static __always_inline u32 marks__question(void) {
     if ((own && own->thread == epoch) || task->start_boottime < leader->told)
         return 0;
     return ASKS_THREAD;
+}
+
+// The same about `task` (bpf_get_current_pid_tgid; calls of helpers are what costs here), without a look at the marks
+// if this CPU had it before and no mark was taken back since.
+static __always_inline u32 marks__question(struct counters *counters, u64 task) {
+    if (!targ_marks)
+        return 0;
+    struct known *known = &((struct per_cpu *)counters)->known;
+    u64 losses_before = losses, epoch = switches.epoch;
+    if (known->task == task && known->losses == losses_before && known->epoch == epoch)
+        return 0;
+    u32 asks = marks__ask();
+    if (!asks) {
+        known->task = task;
+        known->losses = losses_before;
+        known->epoch = epoch;
+    }
+    return asks;
 }
 
 // What to ask before a clone's report by its child, which itself says all but what an unknown parent has left it.
@@ -96,5 +115,11 @@ static __noinline int marks__lose(void) {
     struct mark *mark = mark__find(bpf_get_current_task_btf()->group_leader);
     if (mark)
         mark->process = 0;
+    __sync_fetch_and_add(&losses, 1);
     return 0;
+}
+
+// A clone's report by its child did not: it has no mark, but who had its number before may have had one.
+static __always_inline void marks__lose_child(void) {
+    __sync_fetch_and_add(&losses, 1);
 }

@@ -36,10 +36,10 @@ static __always_inline struct counters *counters__produce(void) {
     return counters;
 }
 
-static __always_inline void header__write(struct record_header *header, u32 cpu, u32 len, u16 code, u16 nparams,
-                                          u32 asks) {
+static __always_inline void header__write(struct record_header *header, u32 tid, u32 cpu, u32 len, u16 code,
+                                          u16 nparams, u32 asks) {
     header->ts = bpf_ktime_get_boot_ns();
-    header->tid = (u32)bpf_get_current_pid_tgid();
+    header->tid = tid;
     header->len = len;
     header->code = code;
     header->nparams = nparams;
@@ -73,8 +73,9 @@ static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, cons
         goto lost;
     }
     // Who exits is not worth a description.
-    u32 asks = code == EVENT_PROCEXIT ? 0 : marks__question();
-    header__write((struct record_header *)f->at, cpu, len, code, nparams, asks);
+    u64 task = bpf_get_current_pid_tgid();
+    u32 asks = code == EVENT_PROCEXIT ? 0 : marks__question(counters, task);
+    header__write((struct record_header *)f->at, task, cpu, len, code, nparams, asks);
     if (asks)
         marks__answer(asks);
     f->n = 0;
@@ -212,8 +213,9 @@ static __always_inline int record__submit(struct record *r) {
     OPAQUE(len);
     len &= POSITION_MASK;
     u32 cpu = r->cpu;
-    u32 asks = r->child ? marks__question_of_child() : marks__question();
-    header__write((struct record_header *)r->s->data, cpu, len, r->code, r->nparams, asks);
+    u64 task = bpf_get_current_pid_tgid();
+    u32 asks = r->child ? marks__question_of_child() : marks__question(r->counters, task);
+    header__write((struct record_header *)r->s->data, task, cpu, len, r->code, r->nparams, asks);
     void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
     if (!ring) {
         r->counters->no_ring++;
@@ -226,5 +228,7 @@ static __always_inline int record__submit(struct record *r) {
     }
     if (r->changes)
         marks__lose();
+    else if (r->child)
+        marks__lose_child();
     return 0;
 }
