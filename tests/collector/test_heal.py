@@ -58,7 +58,7 @@ def answers(healer: Healer, found: Batch, *questions: Question) -> list[tuple[st
 @pytest.fixture
 def sleeper() -> Iterator[int]:
     """A process, the child of a shell that is not known either."""
-    command = f"{sys.executable} -I -S -c 'input()' & echo $!; wait"
+    command = f"{sys.executable} -I -S -c 'import time; time.sleep(60)' & echo $!; wait"
     with subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         assert shell.stdout
         pid = int(shell.stdout.readline())
