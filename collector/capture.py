@@ -93,6 +93,9 @@ class CaptureSource:
     def snapshot(self, batch: Batch) -> None:
         """The lists of the capture come before its first event by themselves."""
 
+    def retell(self) -> None:
+        """Nobody can be asked any more."""
+
     def wait(self, timeout: float) -> None:
         if self._rate:
             time.sleep(min(timeout, 0.005))

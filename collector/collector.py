@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 LossKey = tuple[str, str]
 
+# After losses of our own the source tells again, at most this often: what is lost while it does must not make it worse.
+_RETELL_S = 10.0
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -75,6 +78,9 @@ class Collector:
         self._told: Counter[LossKey] = Counter()
         self._batches = 0
         self._complained = 0.0
+        self._failing = False
+        self._made_up_for = 0
+        self._retold = -_RETELL_S
 
     def run(self, stop: Event, flush_timeout: float = 10.0) -> Totals:
         """Snapshot, then events until `stop` is set or the source ends; returns when all is safe or time is up."""
@@ -99,6 +105,7 @@ class Collector:
         elif time.monotonic() - self._since >= max(1.0, self._linger) and self._untold():
             self._cut()
         self._output.poll()
+        self._retell()
 
     def finish(self, flush_timeout: float = 10.0) -> Totals:
         """Stop the source, send what it still holds and a last batch with the totals."""
@@ -111,6 +118,14 @@ class Collector:
         if left:
             log.error("messages not delivered when the collector ended messages=%d", left)
         return self.totals()
+
+    def _retell(self) -> None:
+        """Once there is room again, make up for what was lost behind the kernel's back."""
+        lost = sum(self._own.values())
+        now = time.monotonic()
+        if lost > self._made_up_for and not self._failing and now - self._retold >= _RETELL_S:
+            self._made_up_for, self._retold = lost, now
+            self._source.retell()
 
     def totals(self) -> Totals:
         """Where the run stands."""
@@ -182,12 +197,14 @@ class Collector:
         if self._output.send(
             topics.RAW, self._key, avro.frame("raw_batch", body, self._schema_id), timeout=timeout, done=done
         ):
+            self._failing = False
             self._seq += len(part)
             self._delivered += kernel
             self._batches += 1
             for stage, reason, count in lost:
                 self._told[stage, reason] += count
         else:
+            self._failing = True
             # The numbers were not given out: the next batch takes them.
             self._own["collector", "queue_full"] += kernel
             if time.monotonic() - self._complained > 10:

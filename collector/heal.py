@@ -91,6 +91,10 @@ class Healer:
                 self._wait(batch, question)
         batch.extend(events, done)
 
+    def forget(self) -> None:
+        """What was described may be lost: no question is answered by it."""
+        self._described.clear()
+
     def now(self) -> int:
         """UTC ns by the clock of the events."""
         return _boottime() + self._offset

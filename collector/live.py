@@ -1,5 +1,6 @@
 """Events of this host's kernel: the rings of the live probe, drained in the order of time."""
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -8,6 +9,8 @@ from tiercel._engine import Batch, RingReader
 from tiercel.collector import proc
 from tiercel.collector.heal import Healer, Question
 from tiercel.collector.sources import Loss
+
+log = logging.getLogger(__name__)
 
 
 class Probe(Protocol):
@@ -28,6 +31,8 @@ class Probe(Protocol):
     def knows(self, pid: int) -> bool: ...
 
     def mark_known(self, pid: int) -> None: ...
+
+    def forget(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -75,6 +80,10 @@ class LiveSource:
     def snapshot(self, batch: Batch) -> None:
         proc.snapshot(batch, clock=self.healer.now, known=self._probe.mark_known)
 
+    def retell(self) -> None:
+        self._probe.forget()
+        self.healer.forget()
+
     def wait(self, timeout: float) -> None:
         time.sleep(min(timeout, 0.005))
 
@@ -87,6 +96,8 @@ class LiveSource:
             # What was already inside a program when the bits went out is in the rings after this.
             time.sleep(0.01)
             self._stopped = True
+            counts = " ".join(f"{name}={count}" for name, count in sorted(self.healer.counts.items()))
+            log.info("processes that nobody had announced %s", counts or "none")
 
     def close(self) -> None:
         self._reader.close()

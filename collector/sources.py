@@ -26,6 +26,10 @@ class Source(Protocol):
         """Append what the host is before its first event."""
         ...
 
+    def retell(self) -> None:
+        """Some of what was read is lost, snapshots among it perhaps: tell of each task again before its next event."""
+        ...
+
     def wait(self, timeout: float) -> None:
         """Wait until there may be events."""
         ...

@@ -128,6 +128,12 @@ class Collector(Group):
     max_pending_containers: int = Field(
         4096, ge=16, description="Most containers that wait for a runtime's answer; what is more is counted."
     )
+    heal_ms: int = Field(
+        200,
+        ge=0,
+        le=1000,
+        description="Most milliseconds of each second for describing processes whose beginning was lost; 0: none.",
+    )
 
 
 class Worker(Group):

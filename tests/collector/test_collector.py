@@ -4,7 +4,10 @@ import threading
 import time
 from itertools import pairwise
 
+import pytest
+
 from tiercel._engine import Batch, decode_raw
+from tiercel.collector import collector as collector_module
 from tiercel.collector.collector import Collector, Identity
 from tiercel.joints.base import Done
 from tiercel.joints.queue import Queue
@@ -19,6 +22,7 @@ class Counting:
     def __init__(self, count: int, *, dropped: int = 0, data: bytes = b"") -> None:
         self.left, self.dropped, self.data = count, dropped, data
         self.made = 0
+        self.retold = 0
         self.closed = False
 
     def read(self, batch: Batch, limit: int) -> int:
@@ -37,6 +41,9 @@ class Counting:
 
     def snapshot(self, batch: Batch) -> None:
         batch.append("groupadded", time=1, tid=-1, params=[0, "root", ""])
+
+    def retell(self) -> None:
+        self.retold += 1
 
     def wait(self, timeout: float) -> None:
         time.sleep(0.001)
@@ -106,6 +113,33 @@ def test_a_full_output_costs_counted_events_and_no_time() -> None:
     told = sum(count for header, _ in decoded for _, reason, count in header["lost"] if reason == "queue_full")
     assert told == totals.lost["collector", "queue_full"] > 0
     assert totals.produced == totals.delivered + told
+
+
+def test_after_losses_of_its_own_the_source_tells_again_but_not_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(max_messages=2)
+    consumer = queue.consumer([topics.RAW])
+    source = Counting(5000)
+    collector = Collector(source, queue.producer(), ME)
+    collector.begin()
+    while not source.finished():
+        collector.step()
+    assert collector.totals().lost["collector", "queue_full"]
+    assert source.retold == 0, "there is no room yet"
+
+    def go_on(events: int) -> int:
+        consumer.read(100, 0)
+        source.left = events
+        while not source.finished():
+            collector.step()
+        return source.retold
+
+    assert go_on(1000) == 1
+    assert go_on(1000) == 1, "nothing was lost since"
+    assert collector.totals().lost["collector", "queue_full"] == 4000
+    go_on(5000)
+    assert go_on(1000) == 1, "not so soon"
+    monkeypatch.setattr(collector_module, "_RETELL_S", 0.0)
+    assert go_on(1000) == 2
 
 
 class Refusing:

@@ -206,3 +206,35 @@ def test_engine_and_sql_agree(world: World, data: st.DataObject) -> None:
     except (ConditionError, ValueError):
         return
     assert world.sql(condition) == expected, condition
+
+
+def test_guessed_facts_are_told_by_both(tmp_path: Path) -> None:
+    batch = Batch()
+
+    def getuid(time: int, tid: int) -> None:
+        batch.append("getuid", time=time, tid=tid, params=[0])
+
+    batch.append("thread_snapshot", time=100, tid=7, params=[7, 1, 7, 7, 7, 7, 7, "sh", "sh", "/bin/sh"])
+    for time, tid in ((50, 7), (150, 7), (160, 9)):  # before it was told of, after it, never
+        getuid(time, tid)
+    batch.append("thread_guessed", time=165, tid=7, params=[1])
+    getuid(170, 7)
+    with ChdbServer(tmp_path / "chdb") as server:
+        client = store.connect(server.dsn)
+        sink = ClickHouseSink(client, "test")
+        sink.assign({0})
+        raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), HEADER | {"first_seq": 0}))
+        sink.write(Message(out.topic, 0, 0, b"h", out.value) for out in Worker(None).handle(0, 0, b"h", raw))
+        for condition, expected in (
+            ("proc.is_guessed = true", {50, 160, 170}),
+            ("proc.is_guessed = false", {150}),
+            ("proc.is_guessed exists and not proc.is_guessed = true", {150}),
+            ("proc.is_guessed = true and proc.name = sh", {50, 170}),
+        ):
+            rules = RuleSet(condition_plan(parse(condition)))
+            assert {row[0] for row in Host().field_rows(batch, ["evt.rawtime"], rules)} == expected
+            query = sql.compile(parse(condition))
+            text = f"SELECT toUnixTimestamp64Nano(ts) FROM events WHERE {query.text}"
+            assert {row[0] for row in client.query(text, parameters=query.parameters).result_rows} == expected
+        query = "SELECT name, guessed FROM processes ORDER BY since, name, guessed"
+        assert set(client.query(query).result_rows) == {("sh", True), ("sh", False), ("<NA>", True)}

@@ -163,7 +163,8 @@ def _source(settings: "Settings", capture: Path | None, rate: float, repeat: boo
 
     wanted = set(settings.collector.wanted) or None
     probe = Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()])
-    return with_containers(LiveSource(probe), settings.collector)
+    source = LiveSource(probe, heal_ms=settings.collector.heal_ms)
+    return with_containers(source, settings.collector)
 
 
 def _until_told() -> threading.Event:

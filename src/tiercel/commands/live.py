@@ -77,7 +77,8 @@ def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]"
     if capture is not None:
         return CaptureSource(capture), False
     try:
-        return with_containers(LiveSource(_probe(settings)), settings.collector), True
+        source = LiveSource(_probe(settings), heal_ms=settings.collector.heal_ms)
+        return with_containers(source, settings.collector), True
     except ProbeError as error:
         typer.echo(f"Cannot watch this host: {error}. Playing the bundled recording instead.", err=True)
     return CaptureSource(bundled_capture()), False
