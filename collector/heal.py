@@ -40,6 +40,7 @@ class Question(NamedTuple):
 
     place: int
     tid: int
+    pid: int
     whole: bool
     time: int
 
@@ -80,12 +81,12 @@ class Healer:
             if self._left <= 0:
                 break
             del self._waiting[question.tid]
-            self._answer(batch, question, tables)
+            self._answer(batch, question, tables, late=True)
         done = 0
         for question in questions:
             batch.extend(events, done, question.place)
             done = question.place
-            if self._left > 0 and self._per_second:
+            if self._left > 0:
                 self._answer(batch, question, tables)
             else:
                 self._wait(batch, question)
@@ -105,12 +106,12 @@ class Healer:
         self._filled = now
 
     def _wait(self, batch: Batch, question: Question) -> None:
-        if self._is_answered(question.tid, question):
+        if self._is_answered(question):
             return
         first = self._waiting.pop(question.tid, None)
         if first is None:
             self._guess(batch, question)
-            if len(self._waiting) >= _WAITING_MAX:
+            if len(self._waiting) >= _WAITING_MAX or not self._per_second:
                 self.counts["refused"] += 1
                 self._complain()
                 return
@@ -118,32 +119,33 @@ class Healer:
         whole = question.whole or (first is not None and first.whole)
         self._waiting[question.tid] = question._replace(whole=whole)
 
-    def _answer(self, batch: Batch, question: Question, tables: proc.Tables) -> None:
+    def _answer(self, batch: Batch, question: Question, tables: proc.Tables, *, late: bool = False) -> None:
         begun = self._clock()
         try:
-            self._describe(batch, question, tables)
+            complete = self._describe(batch, question, tables)
         except (OSError, ValueError, IndexError, KeyError):
+            complete = False
+        if not complete:
             self.counts["gone"] += 1
-            self._guess(batch, question)
+            # Of one that had to wait it was told before; its exit may be, too, and once more would bring it back.
+            if not late:
+                self._guess(batch, question)
         self._left -= self._clock() - begun
 
-    def _describe(self, batch: Batch, question: Question, tables: proc.Tables) -> None:
-        if self._is_answered(question.tid, question):
-            return
-        found = proc.Description(self._root, question.tid, question.time, self._offset)
-        whole = question.whole or found.pid == question.tid
-        if self._is_answered(found.pid, question):
-            return
+    def _describe(self, batch: Batch, question: Question, tables: proc.Tables) -> bool:
+        """Append what is asked for; whether nothing of it was missing."""
+        if self._is_answered(question):
+            return True
+        found = proc.Description(self._root, question.pid, question.time, self._offset)
+        whole = question.whole or question.tid == question.pid
         own, begun = Batch(), _boottime()
-        complete = found.append(own, tables, self.now, whole=whole)
+        complete = found.append(own, tables, self.now, None if whole else question.tid)
         self._ancestors(batch, found.parent, tables)
         batch.extend(own)
         self.counts["described"] += 1
         if whole:
-            self._remember(found.pid, begun)
-        if not complete:
-            self.counts["gone"] += 1
-            self._guess(batch, question)
+            self._remember(question.pid, begun)
+        return complete
 
     def _ancestors(self, batch: Batch, pid: int, tables: proc.Tables) -> None:
         """Append the ancestors that are not known, the oldest first."""
@@ -153,7 +155,7 @@ class Healer:
             own, begun = Batch(), _boottime()
             try:
                 found = proc.Description(self._root, pid, 2**63, self._offset)
-                if not found.append(own, tables, self.now, whole=True):
+                if not found.append(own, tables, self.now):
                     break
             except (OSError, ValueError, IndexError, KeyError):
                 break
@@ -169,14 +171,14 @@ class Healer:
             self._described.clear()
         self._described[pid] = begun
 
-    def _is_answered(self, pid: int, question: Question) -> bool:
-        return question.time < self._described.get(pid, 0)
+    def _is_answered(self, question: Question) -> bool:
+        return question.time < self._described.get(question.pid, 0)
 
     def _guess(self, batch: Batch, question: Question) -> None:
         batch.append("thread_guessed", time=self.now(), tid=question.tid, params=[int(question.whole)])
 
     def _complain(self) -> None:
         now = self._clock()
-        if now - self._complained >= _SILENCE_S:
+        if self._per_second and now - self._complained >= _SILENCE_S:
             self._complained = now
             log.warning("too many processes to describe: facts of some are guessed refused=%d", self.counts["refused"])

@@ -65,7 +65,9 @@ class LiveSource:
             events.extend(batch, start)
             batch.truncate(start)
             self.healer.splice(
-                batch, events, [Question(index - start, tid, whole, at) for index, tid, whole, at in questions]
+                batch,
+                events,
+                [Question(index - start, tid, pid, whole, at) for index, tid, pid, whole, at in questions],
             )
         self._idle = count == 0
         return count

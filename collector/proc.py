@@ -21,6 +21,7 @@ _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _CLONE_THREAD, _CLONE_FILES, _CHILD_IN_PIDNS = 8192, 1, 536_870_912
 _EXE_WRITABLE, _EXE_MEMFD = 1, 4
 _NO_ID = 0xFFFF_FFFF
+_PF_KTHREAD, _PF_EXITING = 0x0020_0000, 4
 # Where cgroup v2 has one path, captures name these controllers.
 _CONTROLLERS = ("cpuset", "cpu", "cpuacct", "io", "memory")
 
@@ -70,31 +71,33 @@ def snapshot(
 class Description:
     """A process that exists; ValueError or OSError where it does not, or is not the one that `before` tells of.
 
-    `before` is a time of CLOCK_BOOTTIME at which the thread `tid` existed: numbers are used again.
+    `before` is a time of CLOCK_BOOTTIME at which it existed: numbers are used again.
     """
 
-    def __init__(self, root: Path, tid: int, before: int, offset: int) -> None:
-        """Reads who `tid` is; the rest is read by `append`."""
-        self._root, self._offset = root, offset
-        numbers = _numbers(root / str(tid))
-        if int(numbers[19]) * _TICK_NS > before:
-            raise ValueError("another has the number now")
-        self.tid = tid
-        self.pid = int(_status(root / str(tid))["Tgid"])
+    def __init__(self, root: Path, pid: int, before: int, offset: int) -> None:
+        """Reads who `pid` is; the rest is read by `append`."""
+        self._path, self._root, self._before, self._offset = root / str(pid), root, before, offset
+        self._check(self._path)
         self.parent = 0
 
-    def append(self, batch: Batch, tables: Tables, clock: Callable[[], int], *, whole: bool) -> bool:
-        """Append the process with its descriptors, or (not `whole`) the thread alone; whether nothing was missing."""
-        process = _process(self._root / str(self.pid), self._offset, None if whole else self.tid)
+    def append(self, batch: Batch, tables: Tables, clock: Callable[[], int], only: int | None = None) -> bool:
+        """Append the process with its descriptors, or the thread `only` alone; whether nothing was missing."""
+        if only is not None:
+            self._check(self._path / "task" / str(only))
+        process = _process(self._path, self._offset, only)
         if process is None:
             return False
         self.parent = process.ppid
         files = Batch()
-        if whole:
-            _descriptors(files, clock(), self._root / str(self.pid), tables, _FDS_MAX)
+        if only is None:
+            _descriptors(files, clock(), self._path, tables, _FDS_MAX)
         process.append(batch, clock(), _init_started(self._root, process, self._offset))
         batch.extend(files)
-        return bool(process.exepath) and self.tid in process.comms
+        return bool(process.exepath and process.comms)
+
+    def _check(self, path: Path) -> None:
+        if int(_numbers(path)[19]) * _TICK_NS > self._before:
+            raise ValueError("another has the number now")
 
 
 def _init_started(root: Path, process: "_Process", offset: int) -> int:
@@ -224,9 +227,12 @@ def _numbers(path: Path) -> list[bytes]:
 
 
 def _process(path: Path, offset: int, only: int | None = None) -> _Process | None:
-    """A process with all threads, or with `only` one; None for those of the kernel and those that wait to be reaped."""
+    """A process with all threads, or with `only` one; None for those of the kernel and those that have begun to exit:
+    their exit is an event of before, and nothing would take them away again.
+    """
     numbers = _numbers(path)
-    if int(numbers[6]) & 0x0020_0000 or (numbers[0] == b"Z" and int(numbers[17]) <= 1):  # PF_KTHREAD
+    flags, threads = int(numbers[6]), int(numbers[17])
+    if flags & _PF_KTHREAD or (flags & _PF_EXITING and threads <= 1):
         return None
     status = _status(path)
     pid = int(path.name)
@@ -234,6 +240,8 @@ def _process(path: Path, offset: int, only: int | None = None) -> _Process | Non
     command = (path / "cmdline").read_bytes()
     comms: dict[int, bytes] = {}
     vtids: dict[int, int] = {}
+    if only is not None and int(_numbers(path / "task" / str(only))[6]) & _PF_EXITING:
+        return None
     tasks = [only] if only is not None else sorted(int(entry.name) for entry in (path / "task").iterdir())
     for tid in tasks[:_THREADS_MAX]:
         task = path / "task" / str(tid)

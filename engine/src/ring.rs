@@ -217,7 +217,9 @@ pub struct Question {
     /// Of the event, in the batch that it was drained into.
     pub index: usize,
     pub tid: i64,
-    pub process: bool,
+    pub pid: i64,
+    /// All of the process, not the thread alone.
+    pub whole: bool,
     /// CLOCK_BOOTTIME, ns.
     pub time: u64,
 }
@@ -225,6 +227,8 @@ pub struct Question {
 /// ASKS_THREAD and ASKS_PROCESS of probe/lib/marks.h.
 const ASKS_PROCESS: u32 = 2;
 const ASKS: u32 = 1 | ASKS_PROCESS;
+/// Above them is the number of the process.
+const ASKS_BITS: u32 = 2;
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
@@ -251,7 +255,7 @@ impl<'a> Record<'a> {
             return None;
         }
         let (ts, tid, cpu) = (u64_at(bytes, 0), u64_at(bytes, 8), u32_at(bytes, 24));
-        let asks = u32_at(bytes, 28) & ASKS;
+        let asks = u32_at(bytes, 28);
         Some(Record {
             ts,
             tid,
@@ -314,11 +318,12 @@ impl Rings {
             if let Some(record) = Record::parse(ring.record(size)) {
                 let lengths = record.lengths.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0)));
                 let utc = record.ts.wrapping_add_signed(clock_offset);
-                if record.asks != 0 {
+                if record.asks & ASKS != 0 {
                     self.questions.push(Question {
                         index: batch.len(),
                         tid: record.tid as i64,
-                        process: record.asks & ASKS_PROCESS != 0,
+                        pid: i64::from(record.asks >> ASKS_BITS),
+                        whole: record.asks & ASKS_PROCESS != 0,
                         time: record.ts,
                     });
                 }

@@ -92,16 +92,17 @@ fn questions_are_told_with_the_place_of_their_event() {
     let mut a = Fake::new();
     let mut rings = Rings::new(vec![a.ring()]);
     let mut batch = Batch::new();
-    for (ts, asks) in [(1, 0u8), (2, 3), (3, 1), (4, 2), (5, 0xfc)] {
+    for (ts, asks) in [(1, 0u32), (2, 3), (3, 1), (4, 2), (5, 0)] {
         let mut record = close(ts, 100 + ts, 3);
-        record[28] = asks;
+        record[28..32].copy_from_slice(&(asks | 4_194_304 << 2).to_le_bytes());
         a.put(0, &record);
     }
     assert_eq!(rings.drain(&mut batch, 99, 1000, 3), 3);
-    let question = |index, tid, process| Question {
+    let question = |index, tid, whole| Question {
         index,
         tid,
-        process,
+        pid: 4_194_304,
+        whole,
         time: tid as u64 - 100,
     };
     assert_eq!(rings.questions(), [question(1, 102, true), question(2, 103, false)]);

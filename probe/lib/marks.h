@@ -5,9 +5,11 @@
 
 #include "maps.h"
 
-// Questions in a record: describe this thread; describe the whole process, its descriptors too.
+// Questions in a record: describe this thread; describe the whole process, its descriptors too. Above these bits is the
+// number of the process (at most 2^22), as the thread may be gone when its process is not.
 #define ASKS_THREAD 1u
 #define ASKS_PROCESS 2u
+#define ASKS_BITS 2
 
 // Known means: equal to switches.epoch, which begins at 1 and grows when all that was told may be lost. Words of their
 // own, so that threads on other CPUs can set theirs without atomics.
@@ -68,20 +70,20 @@ static __always_inline u32 marks__question(struct counters *counters, u64 task) 
     if (known->task == task && known->losses == losses_before && known->epoch == epoch)
         return 0;
     u32 asks = marks__ask();
-    if (!asks) {
-        known->task = task;
-        known->losses = losses_before;
-        known->epoch = epoch;
-    }
-    return asks;
+    if (asks)
+        return asks | (u32)(task >> 32) << ASKS_BITS;
+    known->task = task;
+    known->losses = losses_before;
+    known->epoch = epoch;
+    return 0;
 }
 
 // What to ask before a clone's report by its child, which itself says all but what an unknown parent has left it.
-static __always_inline u32 marks__question_of_child(void) {
+static __always_inline u32 marks__question_of_child(u64 task) {
     if (!targ_marks)
         return 0;
     struct mark *mark = mark__find(bpf_get_current_task_btf());
-    return mark && mark->heir ? ASKS_THREAD | ASKS_PROCESS : 0;
+    return mark && mark->heir ? ASKS_THREAD | ASKS_PROCESS | (u32)(task >> 32) << ASKS_BITS : 0;
 }
 
 // The record with the question, or the child's report of its clone, is in the ring.

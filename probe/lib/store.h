@@ -214,7 +214,7 @@ static __always_inline int record__submit(struct record *r) {
     len &= POSITION_MASK;
     u32 cpu = r->cpu;
     u64 task = bpf_get_current_pid_tgid();
-    u32 asks = r->child ? marks__question_of_child() : marks__question(r->counters, task);
+    u32 asks = r->child ? marks__question_of_child(task) : marks__question(r->counters, task);
     header__write((struct record_header *)r->s->data, task, cpu, len, r->code, r->nparams, asks);
     void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
     if (!ring) {

@@ -151,9 +151,9 @@ class RingReader:
     def __new__(cls, fds: list[int], ring_bytes: int) -> RingReader: ...
     def drain(self, batch: Batch, *, until: int, clock_offset: int, limit: int) -> int:
         """Append up to `limit` events no later than `until` (ns of CLOCK_BOOTTIME); `clock_offset` makes them UTC."""
-    def questions(self) -> list[tuple[int, int, bool, int]]:
+    def questions(self) -> list[tuple[int, int, int, bool, int]]:
         """Tasks to describe before events that were drained since the last call: (index of the event in its batch,
-        thread, whether its whole process is meant, time of the event by CLOCK_BOOTTIME).
+        thread, its process, whether all of the process is meant, time of the event by CLOCK_BOOTTIME).
         """
 
     @property

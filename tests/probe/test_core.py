@@ -190,7 +190,7 @@ def test_a_task_asks_once_and_again_when_all_is_forgotten() -> None:
         def asked() -> list[tuple[int, bool]]:
             os.getuid()
             batch = drain(probe, reader)
-            mine = [(index, whole) for index, tid, whole, _ in reader.questions() if tid == os.getpid()]
+            mine = [(index, whole) for index, _, pid, whole, _ in reader.questions() if pid == os.getpid()]
             assert all(batch.to_dicts()[index]["tid"] == os.getpid() for index, _ in mine)
             return mine
 

@@ -58,11 +58,11 @@ impl PyRingReader {
         .ok_or_else(closed)
     }
 
-    fn questions(&self) -> PyResult<Vec<(usize, i64, bool, u64)>> {
+    fn questions(&self) -> PyResult<Vec<(usize, i64, i64, bool, u64)>> {
         let questions = self.lock().as_mut().map(Rings::questions).ok_or_else(closed)?;
         Ok(questions
             .into_iter()
-            .map(|q| (q.index, q.tid, q.process, q.time))
+            .map(|q| (q.index, q.tid, q.pid, q.whole, q.time))
             .collect())
     }
 
