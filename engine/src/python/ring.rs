@@ -10,6 +10,9 @@ use pyo3::{
 use super::batch::PyBatch;
 use crate::ring::{Ring, Rings};
 
+/// Index in the batch, thread, process, whether all of it is meant, time.
+type Asked = (usize, i64, i64, bool, u64);
+
 #[pyclass(name = "RingReader", module = "tiercel._engine", frozen)]
 pub struct PyRingReader {
     /// `None` once closed.
@@ -58,7 +61,7 @@ impl PyRingReader {
         .ok_or_else(closed)
     }
 
-    fn questions(&self) -> PyResult<Vec<(usize, i64, i64, bool, u64)>> {
+    fn questions(&self) -> PyResult<Vec<Asked>> {
         let questions = self.lock().as_mut().map(Rings::questions).ok_or_else(closed)?;
         Ok(questions
             .into_iter()
