@@ -147,7 +147,10 @@ impl State {
                 self.threads[slot].guessed_until = 0;
                 self.threads.touch(slot);
             }
-            if event.ts() < self.threads[slot].told {
+            let thread = &self.threads[slot];
+            // It was there when the host began to tell of it, and nothing else would take it away.
+            let exits = kind == EventKind::Procexit && thread.clone_ts != 0 && thread.clone_ts <= event.ts();
+            if event.ts() < thread.told && !exits {
                 // What the host told of this thread later holds: an older event could only take it back.
                 if info.flags & table::CREATES_FD != 0 && seen.fd == Some(-1) {
                     seen.fd = event.int(0).filter(|fd| *fd >= 0).or(Some(-1));

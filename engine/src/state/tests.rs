@@ -573,3 +573,24 @@ fn told_again_its_descriptors_are_those_and_it_dies_once() {
     guesses(&mut state, &end);
     assert!(state.threads.find(7).is_none() && state.threads.group(7).is_none());
 }
+
+#[test]
+fn who_exits_while_it_is_told_of_is_gone() {
+    for (ts, there) in [(90, false), (40, true)] {
+        let (mut state, mut batch, mut one) = (State::new(Limits::default()), Batch::new(), Batch::new());
+        told(&mut one, 100, 7, "bash");
+        let event = one.get(0);
+        let mut params: Vec<&[u8]> = (0..event.param_count()).map(|i| event.param(i).unwrap()).collect();
+        let start = 50i64.to_le_bytes();
+        params.extend([&[][..], &[], &[], &start]);
+        batch.push(100, 7, 0, K::ThreadSnapshot, params);
+        push(&mut batch, ts, 7, K::Procexit, &[P::I(0)]);
+        getuid(&mut batch, 101, 8);
+        guesses(&mut state, &batch);
+        assert_eq!(
+            state.threads.find(7).is_some(),
+            there,
+            "who had its number exited before it began"
+        );
+    }
+}
