@@ -38,6 +38,7 @@ class Inquiry:
         self._missing: set[str] = set()
         self._wake = threading.Condition()
         self._ended = False
+        self._all_again = False
         self._up: bool | None = None
         self._pause = 0.5
         self.dropped = 0
@@ -54,6 +55,12 @@ class Inquiry:
             self._pending.append((time.monotonic(), container, 0))
             self._wake.notify()
 
+    def tell_again(self) -> None:
+        """What was told may be lost: all containers that run are told again."""
+        with self._wake:
+            self._all_again = True
+            self._wake.notify()
+
     def close(self, timeout: float = 5.0) -> None:
         with self._wake:
             self._ended = True
@@ -64,6 +71,9 @@ class Inquiry:
         due = 0.0
         while not self._ended:
             try:
+                if self._all_again:
+                    self._all_again, due = False, 0.0
+                    self._known.clear()
                 if time.monotonic() >= due:
                     self._list()
                     due = time.monotonic() + self._refresh
@@ -85,7 +95,7 @@ class Inquiry:
                     return container, tries
                 self._pending.rotate(-1)
             first = min((when for when, _, _ in self._pending), default=until)
-            if not self._ended:
+            if not self._ended and not self._all_again:
                 self._wake.wait(max(0.0, min(first, until) - now))
         return None
 

@@ -1,6 +1,7 @@
 """A source with the containers of its events: what their runtimes tell comes as events among the others."""
 
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from tiercel.collector.containers.inquiry import Inquiry
 from tiercel.collector.containers.runtime import Container, Runtime
 from tiercel.collector.sources import Loss, Source
 from tiercel.config import Collector as Settings
+
+log = logging.getLogger(__name__)
 
 # Most bytes of what one event tells; what is long and least asked for goes first.
 _MOST_BYTES = 64 * 1024
@@ -48,6 +51,12 @@ class ContainerSource:
         self._source.snapshot(batch)
         self._look(batch, before)
 
+    def retell(self) -> None:
+        self._ids = ContainerIds()
+        for inquiry in self._inquiries:
+            inquiry.tell_again()
+        self._source.retell()
+
     def produced(self) -> int:
         return self._source.produced()
 
@@ -67,6 +76,9 @@ class ContainerSource:
         for inquiry in self._inquiries:
             inquiry.close()
         self._source.close()
+        counted = self.counters()
+        if any(counted.values()):
+            log.warning("containers were not told for want of room or answers %s", counted)
 
     def counters(self) -> dict[str, int]:
         """Containers never asked for or told because there were too many, and requests that failed."""

@@ -42,6 +42,8 @@ class Threads:
     def snapshot(self, batch: Batch) -> None:
         self.read(batch, 1)
 
+    def retell(self) -> None: ...
+
     def wait(self, timeout: float) -> None: ...
 
     def finished(self) -> bool:
@@ -87,6 +89,17 @@ def test_what_runs_already_is_told_and_what_is_gone_is_forgotten(tmp_path: Path)
         names = [event["params"]["name"] for event in batch.to_dicts()]
         source.read(batch, 100)
         assert [event["params"]["name"] for event in batch.to_dicts()] == [*names, "container_removed"]
+        source.close()
+
+
+def test_what_is_lost_is_told_again(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with servers.api(path, servers.docker()):
+        source = ContainerSource(Threads(), [DockerRuntime(path)])
+        eventually(lambda: told(source, Batch()), 5)
+        source.retell()
+        (again,) = eventually(lambda: told(source, Batch()), 5)
+        assert again["name"] == "web"
         source.close()
 
 
