@@ -89,8 +89,7 @@ def make(
     raw = app.topic(topics.RAW, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     worker = Worker(
         rules,
-        max_threads=limits.max_threads,
-        max_fds=limits.max_fds,
+        limits=limits.limits(),
         schema_ids=registry.ids if registry is not None else None,
         writers=registry,
     )

@@ -42,18 +42,20 @@ class Worker:
         rules: RuleSet | None,
         *,
         max_hosts: int = 4096,
-        max_threads: int = 262_144,
-        max_fds: int = 4096,
+        limits: Mapping[str, int] | None = None,
         schema_ids: Mapping[str, int] | None = None,
         writers: Mapping[int, str] | None = None,
     ) -> None:
-        """`schema_ids` and `writers` (other versions' schemas) come from a registry, if there is one."""
+        """`limits` are those of each host, as `config.Worker.limits` has them.
+
+        `schema_ids` and `writers` (other versions' schemas) come from a registry, if there is one.
+        """
         self.counters = Counters()
         self._rules = rules
         self._schema_ids = schema_ids or {}
         self._writers = writers
         self._max_hosts = max_hosts
-        self._limits = {"max_threads": max_threads, "max_fds": max_fds}
+        self._limits = dict(limits or {})
         self._hosts: OrderedDict[tuple[int, bytes], Host] = OrderedDict()
 
     def handle(self, partition: int, offset: int, key: bytes, message: bytes) -> list[Output]:

@@ -10,6 +10,7 @@ use crate::fields::{EventView, fd, proc, user};
 use crate::generated::events::KINDS;
 use crate::render::{self, Names, Question};
 use crate::state::hash::IntMap;
+use crate::state::limits::facts_size;
 use crate::state::text::items;
 use crate::state::threads::Slot;
 use crate::state::{Seen, State, containers};
@@ -159,6 +160,7 @@ impl Builder {
             key[..8].copy_from_slice(&(if main.is_some() { thread.tid } else { thread.pid }).to_le_bytes());
             key[8..].copy_from_slice(&thread.since.0.to_le_bytes());
             (made.id, made.since) = (xxh3_64_with_seed(&key, self.seed), thread.since.1);
+            state.grew(facts_size(&made));
             Arc::new(made)
         });
         let thread = &mut state.threads[slot];

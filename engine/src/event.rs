@@ -216,6 +216,11 @@ impl<'a> Event<'a> {
         self.header.hidden
     }
 
+    /// Bytes of all parameters.
+    pub fn size(&self) -> usize {
+        self.ends.last().map_or(0, |end| (end - self.header.start) as usize)
+    }
+
     pub fn param_count(&self) -> usize {
         self.ends.len()
     }

@@ -185,9 +185,14 @@ impl Host {
             ("unreadable_containers", self.state.containers.unreadable),
             ("unknown_threads", counters.unknown_threads),
             ("reused_threads", counters.reused_threads),
-            ("rejected_threads", counters.rejected_threads),
-            ("rejected_fds", counters.rejected_fds),
-            ("rejected_users", self.state.users.rejected),
+            ("orphans", self.state.threads.orphaned() as u64),
+            ("bytes", self.state.bytes()),
+            ("evicted_threads", counters.evicted_threads),
+            ("evicted_fds", counters.evicted_fds),
+            ("evicted_users", self.state.users.evicted()),
+            ("evicted_orphans", self.state.threads.evicted_orphans),
+            ("forgotten_exits", self.state.forgotten_exits()),
+            ("shrunk", counters.shrunk),
         ])
     }
 }

@@ -190,7 +190,16 @@ def regex_error(pattern: str) -> str | None:
 class Host:
     """Everything the engine knows of one host: its state, as its events change it. Tables are bounded."""
 
-    def __new__(cls, *, max_threads: int = 262144, max_fds: int = 4096) -> Host: ...
+    def __new__(
+        cls,
+        *,
+        max_threads: int = 262144,
+        max_fds: int = 4096,
+        max_users: int = 262144,
+        max_orphans: int = 262144,
+        max_exits: int = 8192,
+        max_bytes: int = 1073741824,
+    ) -> Host: ...
     def process(self, raw: bytes, rules: RuleSet | None, *, partition: int, offset: int) -> Outcome:
         """Enrich and match the body of a RawBatch; ValueError if it is none, and then nothing has changed."""
 

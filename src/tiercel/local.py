@@ -78,7 +78,7 @@ class Local:
         first = self._sink.next_offset()
         self._raw = Queue(max_messages=_MESSAGES, first_offset=first)
         self._out = Queue(max_messages=_MESSAGES * 4, first_offset=first)
-        self._worker = worker.Worker(rules, max_threads=settings.worker.max_threads, max_fds=settings.worker.max_fds)
+        self._worker = worker.Worker(rules, limits=settings.worker.limits())
         limits = settings.collector
         self._collector = collector.Collector(
             source,

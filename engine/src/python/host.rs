@@ -57,12 +57,24 @@ impl Outcome {
 #[pymethods]
 impl PyHost {
     #[new]
-    #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096))]
-    fn new(max_threads: usize, max_fds: usize) -> PyHost {
+    #[pyo3(signature = (*, max_threads = Limits::DEFAULT.threads, max_fds = Limits::DEFAULT.fds, max_users = Limits::DEFAULT.users,
+        max_orphans = Limits::DEFAULT.orphans, max_exits = Limits::DEFAULT.exits, max_bytes = Limits::DEFAULT.bytes))]
+    fn new(
+        max_threads: usize,
+        max_fds: usize,
+        max_users: usize,
+        max_orphans: usize,
+        max_exits: usize,
+        max_bytes: u64,
+    ) -> PyHost {
         PyHost {
             host: Host::new(Limits {
                 threads: max_threads,
                 fds: max_fds,
+                users: max_users,
+                orphans: max_orphans,
+                exits: max_exits,
+                bytes: max_bytes,
             }),
         }
     }

@@ -205,7 +205,45 @@ impl Fd {
 }
 
 /// The descriptors of a process; a fork shares them until one side changes one.
-pub type Fds = Arc<Table>;
+#[derive(Clone, Debug, Default)]
+pub struct Fds(Arc<Table>);
+
+impl Fds {
+    /// The table, to be changed. If others share it, it is copied first, and the bytes of the copy are added to `grown`.
+    pub fn own(&mut self, grown: &mut u64) -> &mut Table {
+        if Arc::strong_count(&self.0) > 1 {
+            *grown += (self.len() * COPIED) as u64;
+        }
+        Arc::make_mut(&mut self.0)
+    }
+
+    /// Where the table is in memory: the same for all who share it.
+    pub fn address(&self) -> u64 {
+        Arc::as_ptr(&self.0).addr() as u64
+    }
+
+    /// How many share the table.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
+impl From<Table> for Fds {
+    fn from(table: Table) -> Fds {
+        Fds(Arc::new(table))
+    }
+}
+
+impl std::ops::Deref for Fds {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
+/// Bytes of a row of a table, spare room included.
+const COPIED: usize = 32;
 
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -225,13 +263,35 @@ impl Table {
         self.map.is_empty()
     }
 
-    /// False if the table has `limit` others already.
-    pub fn insert(&mut self, number: i64, fd: Arc<Fd>, limit: usize) -> bool {
+    /// Enter a descriptor; if there are `limit` others, some of these go: how many.
+    pub fn insert(&mut self, number: i64, fd: Arc<Fd>, limit: usize) -> usize {
+        let mut gone = 0;
         if self.map.len() >= limit && !self.map.contains_key(&number) {
-            return false;
+            gone = self.evict(self.map.len() - limit + super::limits::share(limit));
         }
         self.map.insert(number, fd);
-        true
+        gone
+    }
+
+    /// Take out so many: what is no socket before sockets, standard streams last, of these the longest unchanged.
+    fn evict(&mut self, count: usize) -> usize {
+        let worth = |number: i64, fd: &Fd| {
+            let socket = fd.socket != Socket::None;
+            (number <= 2, socket, fd.version, number)
+        };
+        let mut order: Vec<_> = self.map.iter().map(|(number, fd)| worth(*number, fd)).collect();
+        let before = order.len();
+        if count < before {
+            let first_kept = *order.select_nth_unstable(count).1;
+            self.map.retain(|number, fd| worth(*number, fd) >= first_kept);
+        } else {
+            self.map.clear();
+        }
+        before - self.map.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
+        self.map.iter().map(|(number, fd)| (*number, fd))
     }
 
     pub fn remove(&mut self, number: i64) -> bool {
@@ -248,10 +308,6 @@ impl Table {
 
     pub fn retain(&mut self, mut keep: impl FnMut(i64, &Fd) -> bool) {
         self.map.retain(|number, fd| keep(*number, fd));
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &Fd)> {
-        self.map.iter().map(|(number, fd)| (*number, &**fd))
     }
 
     /// Change every descriptor of a range of numbers.

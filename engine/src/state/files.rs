@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fds::{Fd, FdKind, Protocol, Socket};
+use super::fds::{Fd, FdKind, Protocol, Socket, Table};
 use super::paths;
 use super::text::Text;
 use super::threads::Slot;
@@ -33,9 +33,13 @@ impl State {
         };
         fd.version = self.threads.fresh_version();
         seen.fd = Some(number);
-        if !Arc::make_mut(&mut self.threads[owner].fds).insert(number, Arc::new(fd), self.limits.fds) {
-            self.counters.rejected_fds += 1;
-        }
+        let limit = self.limits.fds;
+        self.counters.evicted_fds += self.fds_mut(owner).insert(number, Arc::new(fd), limit) as u64;
+    }
+
+    /// The table of a thread, for itself from now on if it was shared.
+    pub(super) fn fds_mut(&mut self, owner: Slot) -> &mut Table {
+        self.threads[owner].fds.own(&mut self.growth.since)
     }
 
     /// A descriptor of a thread's process, to be changed: it gets a new version.
@@ -43,7 +47,7 @@ impl State {
         let owner = self.threads.fd_owner(slot)?;
         self.threads[owner].fds.get(number)?;
         let version = self.threads.fresh_version();
-        let fd = Arc::make_mut(&mut self.threads[owner].fds).get_mut(number)?;
+        let fd = self.fds_mut(owner).get_mut(number)?;
         fd.version = version;
         Some(fd)
     }
@@ -110,11 +114,11 @@ impl State {
         let Some(owner) = self.threads.fd_owner(slot) else {
             return;
         };
-        let fds = &mut self.threads[owner].fds;
+        let fds = &self.threads[owner].fds;
         if !fds.any(|number, _| range.contains(&number)) {
             return;
         }
-        let fds = Arc::make_mut(fds);
+        let fds = self.fds_mut(owner);
         if event.uint(3).unwrap_or(0) & CLOSE_RANGE_CLOEXEC != 0 {
             fds.change(range, |fd| fd.cloexec = true);
         } else {
@@ -265,7 +269,7 @@ impl State {
             return;
         };
         if self.threads[owner].fds.get(number).is_some() {
-            Arc::make_mut(&mut self.threads[owner].fds).remove(number);
+            self.threads[owner].fds.own(&mut self.growth.since).remove(number);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How threads come, become other programs, and go: clone and its kin, exec, exit.
 
+use std::collections::VecDeque;
+
 use super::State;
+use super::hash::IntMap;
 use super::memory::Memory;
 use super::paths;
 use super::text::Text;
@@ -16,30 +19,39 @@ const STALE_NS: u64 = 2_000_000_000;
 /// Threads that exited lately: a parent's report of a clone may come after the child's exit.
 #[derive(Debug, Default)]
 pub(super) struct Exits {
-    ring: Vec<(i64, u64)>,
-    next: usize,
+    /// In the order of their exits.
+    pub order: VecDeque<(i64, u64)>,
+    /// The last exit of each.
+    pub last: IntMap<i64, u64>,
+    /// Exits forgotten although late reports could still come.
+    pub forgotten: u64,
 }
 
 impl Exits {
-    const SIZE: usize = 8192;
-
-    fn add(&mut self, tid: i64, ts: u64) {
-        if self.ring.len() < Exits::SIZE {
-            self.ring.push((tid, ts));
-        } else {
-            self.ring[self.next] = (tid, ts);
+    fn add(&mut self, tid: i64, ts: u64, limit: usize) {
+        while let Some((tid, exit)) = self.order.front().copied() {
+            let late = ts.saturating_sub(exit) >= STALE_NS;
+            if !late && self.order.len() < limit {
+                break;
+            }
+            self.forgotten += u64::from(!late);
+            self.order.pop_front();
+            if self.last.get(&tid) == Some(&exit) {
+                self.last.remove(&tid);
+            }
         }
-        self.next = (self.next + 1) % Exits::SIZE;
+        self.order.push_back((tid, ts));
+        self.last.insert(tid, ts);
     }
 
     fn lately(&self, tid: i64, ts: u64) -> bool {
-        let newest_first = self.ring[..self.next.min(self.ring.len())]
-            .iter()
-            .rev()
-            .chain(self.ring[self.next.min(self.ring.len())..].iter().rev());
-        newest_first
-            .take_while(|(_, exit)| ts.saturating_sub(*exit) < STALE_NS)
-            .any(|(exited, _)| *exited == tid)
+        self.last
+            .get(&tid)
+            .is_some_and(|exit| ts.saturating_sub(*exit) < STALE_NS)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        48 * self.order.len() as u64
     }
 }
 
@@ -143,7 +155,7 @@ impl State {
         }
         (thread.vtid, thread.vpid) = (thread.tid, thread.pid);
         thread.clone_ts = event.ts();
-        self.insert(thread);
+        self.threads.insert(thread);
         Some(caller)
     }
 
@@ -174,7 +186,7 @@ impl State {
         (thread.pid, thread.ptid, thread.vtid, thread.vpid) = (told.pid, told.ptid, told.vtid, told.vpid);
         thread.clone_ts = event.ts();
         thread.flags |= CLONE_INVERTED;
-        self.insert(thread)
+        Some(self.threads.insert(thread))
     }
 
     /// A placeholder has got its process and parent.
@@ -271,9 +283,14 @@ impl State {
             _ => self.threads[slot].cgroups.clone(),
         };
         let container = self.container_of(&cgroups);
+        let was_invalid = self.threads[slot].is_invalid();
+        let moved = !was_invalid && event.int(4).is_some_and(|pid| pid != self.threads[slot].pid);
+        if moved {
+            self.threads.leave_group(slot);
+        }
         let thread = &mut self.threads[slot];
-        let revived = std::mem::take(&mut thread.dead);
-        let was_invalid = thread.is_invalid();
+        let revived = std::mem::take(&mut thread.dead) && !moved && !was_invalid;
+        thread.program = true;
         (thread.cgroups, thread.container) = (cgroups, container);
         if let Some(exe) = event.text(1) {
             thread.exe = Text::from(exe);
@@ -338,10 +355,10 @@ impl State {
         }
         thread.flags &= CLONE_INVERTED | super::threads::MAIN_THREAD;
         if thread.fds.any(|_, fd| fd.cloexec) {
-            std::sync::Arc::make_mut(&mut thread.fds).retain(|_, fd| !fd.cloexec);
+            thread.fds.own(&mut self.growth.since).retain(|_, fd| !fd.cloexec);
         }
         let (tid, pid) = (thread.tid, thread.pid);
-        if was_invalid && pid >= 0 {
+        if (was_invalid || moved) && pid >= 0 {
             self.related(slot);
         }
         if let Some(group) = self.threads.group_mut(pid) {
@@ -373,7 +390,7 @@ impl State {
                 group.alive = group.alive.saturating_sub(1);
             }
         }
-        self.exits.add(tid, event.ts());
+        self.exits.add(tid, event.ts(), self.limits.exits);
         self.exiting = Some(tid);
     }
 

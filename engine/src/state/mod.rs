@@ -11,6 +11,7 @@ pub mod hash;
 mod identity;
 pub mod interfaces;
 mod lifecycle;
+pub mod limits;
 pub mod memory;
 pub mod metadata;
 pub mod paths;
@@ -28,36 +29,23 @@ use crate::table;
 use fds::Fd;
 use interfaces::Interfaces;
 use lifecycle::Exits;
+use limits::Growth;
+pub use limits::Limits;
 use metadata::Containers;
 use text::Text;
 use threads::{Slot, Thread, Threads};
 use users::Users;
-
-/// Sizes that the tables may reach.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub threads: usize,
-    /// Descriptors of one process.
-    pub fds: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            threads: 262_144,
-            fds: 4096,
-        }
-    }
-}
 
 /// What limits and holes have cost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Threads that nobody had announced.
     pub unknown_threads: u64,
-    /// Threads and descriptors that found their table full.
-    pub rejected_threads: u64,
-    pub rejected_fds: u64,
+    /// Threads and descriptors that went because there were too many.
+    pub evicted_threads: u64,
+    pub evicted_fds: u64,
+    /// Times that the state took too many bytes.
+    pub shrunk: u64,
     /// Threads whose number came again before their exit was seen.
     pub reused_threads: u64,
 }
@@ -86,6 +74,7 @@ pub struct State {
     exiting: Option<i64>,
     closing: Option<(i64, i64)>,
     exits: Exits,
+    growth: Growth,
     /// Control groups of the last thread looked up, and its container.
     last_container: (Text, Text),
     scratch: Vec<u8>,
@@ -99,7 +88,11 @@ impl State {
     pub fn new(limits: Limits) -> State {
         State {
             limits,
-            threads: Threads::of_another_host(),
+            threads: Threads::of_another_host(limits.orphans),
+            growth: Growth {
+                since: 0,
+                room: limits.bytes,
+            },
             ..State::default()
         }
     }
@@ -111,6 +104,10 @@ impl State {
         self.containers.clear();
         self.users = Users::default();
         self.exits = Exits::default();
+        self.growth = Growth {
+            since: 0,
+            room: self.limits.bytes,
+        };
         (self.exiting, self.closing) = (None, None);
         self.times = (0, 0);
     }
@@ -119,6 +116,7 @@ impl State {
     pub fn apply(&mut self, event: &Event, number: u64) -> Seen {
         self.threads.now = (number, event.ts());
         self.finish();
+        self.make_room(event);
         let kind = event.kind();
         let info = kind.info();
         if !kind.is_kernel() {
@@ -141,6 +139,7 @@ impl State {
             _ => self.thread_of(event.tid()),
         };
         if let Some(slot) = seen.thread {
+            self.threads[slot].used = event.ts();
             // What was told after this event is certain for those that follow.
             let guessed = self.threads[slot].guessed_until;
             if guessed != 0 && guessed < event.ts() {
@@ -188,8 +187,12 @@ impl State {
             && let Some(slot) = self.threads.find(tid)
             && let Some(owner) = self.threads.fd_owner(slot)
         {
-            Arc::make_mut(&mut self.threads[owner].fds).remove(fd);
+            self.fds_mut(owner).remove(fd);
         }
+    }
+
+    pub fn forgotten_exits(&self) -> u64 {
+        self.exits.forgotten
     }
 
     /// The thread with this number, a placeholder if nobody announced it.
@@ -210,18 +213,9 @@ impl State {
             guessed_until: u64::MAX,
             ..Thread::default()
         };
-        let slot = self.insert(thread);
+        let slot = self.threads.insert(thread);
         self.threads.touch_all();
-        slot
-    }
-
-    /// Put a thread into the table if there is room.
-    fn insert(&mut self, thread: Thread) -> Option<Slot> {
-        if self.threads.len() >= self.limits.threads && self.threads.find(thread.tid).is_none() {
-            self.counters.rejected_threads += 1;
-            return None;
-        }
-        Some(self.threads.insert(thread))
+        Some(slot)
     }
 
     /// Container of a thread with these control groups.

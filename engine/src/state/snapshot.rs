@@ -30,10 +30,12 @@ impl State {
                     home: Text::from(text(3)),
                     shell: Text::from(text(4)),
                 };
-                self.users.add_user(text(5), id(0), user);
+                self.users.add_user(text(5), id(0), user, self.limits.users);
             }
             K::Userdeleted => self.users.remove_user(text(5), id(0)),
-            K::Groupadded => self.users.add_group(text(2), id(0), Text::from(text(1))),
+            K::Groupadded => self
+                .users
+                .add_group(text(2), id(0), Text::from(text(1)), self.limits.users),
             K::Groupdeleted => self.users.remove_group(text(2), id(0)),
             // No fact of a process hangs on these: nothing is touched.
             K::Container => return self.containers.tell(event.param(0).unwrap_or_default(), event.ts()),
@@ -100,6 +102,7 @@ impl State {
             memory: Memory::default().sizes(event, 30).faults(event, 33),
             // The lists of a capture have no time, and nothing comes before them.
             guessed_until: event.ts(),
+            program: true,
             ..Thread::default()
         };
         if thread.tid != thread.pid {
@@ -114,7 +117,7 @@ impl State {
             }
             thread.children = std::mem::take(&mut old.children);
         }
-        self.insert(thread);
+        self.threads.insert(thread);
         self.threads.touch_all();
     }
 
@@ -224,7 +227,7 @@ impl State {
         let accepted =
             |fd: &Fd| matches!(fd.socket, Socket::Pair(source, _) if fd.role == Role::Client && source.port == port);
         if self.threads[owner].fds.any(|_, fd| accepted(fd)) {
-            std::sync::Arc::make_mut(&mut self.threads[owner].fds).change(0..=i64::MAX, |fd| {
+            self.fds_mut(owner).change(0..=i64::MAX, |fd| {
                 if let (true, Socket::Pair(source, destination)) = (accepted(fd), fd.socket) {
                     fd.socket = Socket::Pair(destination, source);
                     fd.role = Role::Server;

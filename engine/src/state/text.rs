@@ -4,13 +4,26 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that are cheap to hand on; the empty text allocates nothing.
+/// Longest text that is kept whole: more than any path, argument list or environment that the probe tells.
+pub const LONGEST: usize = 64 * 1024;
+
+/// Bytes that are cheap to hand on, at most [`LONGEST`]; the empty text allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(Option<Arc<[u8]>>);
 
 impl Text {
     pub const fn new() -> Text {
         Text(None)
+    }
+
+    /// How many hold these bytes; 0 if there are none.
+    pub fn holders(&self) -> usize {
+        self.0.as_ref().map_or(0, Arc::strong_count)
+    }
+
+    /// Where the bytes are in memory: the same for all who share them; 0 if there are none.
+    pub fn address(&self) -> u64 {
+        self.0.as_ref().map_or(0, |bytes| bytes.as_ptr().addr() as u64)
     }
 
     /// `self` again if it says the same as `bytes`, else a new text.
@@ -25,6 +38,7 @@ impl Text {
 
 impl From<&[u8]> for Text {
     fn from(bytes: &[u8]) -> Text {
+        let bytes = &bytes[..bytes.len().min(LONGEST)];
         Text((!bytes.is_empty()).then(|| Arc::from(bytes)))
     }
 }
@@ -69,5 +83,6 @@ mod tests {
         assert!(std::ptr::eq(&*text.or_new(b"bash"), &*text));
         assert_eq!(&*text.or_new(b"sh"), b"sh");
         assert_eq!(Text::from(&b""[..]), Text::new());
+        assert_eq!(Text::from(&[b'x'; LONGEST + 1][..]).len(), LONGEST);
     }
 }

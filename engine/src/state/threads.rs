@@ -24,9 +24,6 @@ pub const MAIN_THREAD: u32 = 1 << 30;
 
 /// Ancestors looked at; a longer chain is cut (and a loop ends).
 pub const MAX_ANCESTORS: usize = 64;
-/// Missing parents that are remembered, and children of each.
-const MAX_ORPHANED: usize = 65_536;
-const MAX_ORPHANS: usize = 4096;
 /// Descendants that are told of a change one by one; beyond, everyone is.
 const MAX_TOLD: usize = 64;
 
@@ -73,6 +70,12 @@ pub struct Thread {
     /// Facts may be wrong, as nobody announced the thread or events of it were lost: up to the time at which /proc told
     /// of it, or for good (`u64::MAX`). 0: they are certain.
     pub guessed_until: u64,
+    /// Executed a program of its own, or was there before: no mere copy of its parent.
+    pub program: bool,
+    /// Time of its last event.
+    pub used: u64,
+    /// Place among the members of its group.
+    pub member_at: u32,
     pub fds: Fds,
     /// May hold threads that are gone or have another parent by now.
     pub children: Vec<i64>,
@@ -130,6 +133,9 @@ impl Default for Thread {
             told: 0,
             dead: false,
             guessed_until: 0,
+            program: false,
+            used: 0,
+            member_at: 0,
             fds: Fds::default(),
             children: Vec::new(),
             version: 0,
@@ -178,6 +184,10 @@ pub struct Threads {
     groups: IntMap<i64, Group>,
     /// Threads whose parent is not in the table (yet), by its number.
     orphans: IntMap<i64, Vec<i64>>,
+    /// How many they are, how many they may be, and how many were forgotten for it.
+    orphaned: usize,
+    max_orphans: usize,
+    pub evicted_orphans: u64,
     /// Source of versions.
     next_version: u64,
     /// Versions up to this one are stale, whoever has them, since the event and time beside it.
@@ -208,8 +218,9 @@ static NEXT_HOST: AtomicU64 = AtomicU64::new(0);
 impl Threads {
     /// Hosts share rule sets, and these keep results by version: no two hosts may have the same. Versions are keys in
     /// memory only and never told, so what is derived stays the same on every run.
-    pub fn of_another_host() -> Threads {
+    pub fn of_another_host(max_orphans: usize) -> Threads {
         Threads {
+            max_orphans,
             next_version: NEXT_HOST
                 .fetch_add(1, Ordering::Relaxed)
                 .wrapping_mul(VERSIONS_OF_A_HOST),
@@ -244,6 +255,22 @@ impl Threads {
     /// All threads, in the order of the table.
     pub fn iter(&self) -> impl Iterator<Item = &Thread> {
         self.slots.iter().filter(|thread| thread.tid != -1)
+    }
+
+    /// All threads and their rows.
+    pub fn rows(&self) -> impl Iterator<Item = (Slot, &Thread)> {
+        let rows = self.slots.iter().enumerate();
+        rows.filter(|(_, thread)| thread.tid != -1)
+            .map(|(slot, thread)| (slot as Slot, thread))
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// Children whose parent is not in the table.
+    pub fn orphaned(&self) -> usize {
+        self.orphaned
     }
 
     /// The main thread of a thread's group; it may be dead already. `None` if unknown.
@@ -292,12 +319,9 @@ impl Threads {
         self.next_version += 1;
         thread.version = self.next_version;
         thread.since = self.now;
+        thread.used = self.now.1;
         let (tid, pid, ptid, main) = (thread.tid, thread.pid, thread.ptid, thread.is_main());
         if let Some(old) = self.find(tid) {
-            let (pid, alive) = (self[old].pid, !self[old].dead);
-            if let Some(group) = self.groups.get_mut(&pid) {
-                group.alive = group.alive.saturating_sub(u32::from(alive));
-            }
             self.forget(old);
         }
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -305,6 +329,7 @@ impl Threads {
             (self.slots.len() - 1) as Slot
         });
         if let Some(orphans) = self.orphans.remove(&tid) {
+            self.orphaned -= orphans.len();
             thread.children.extend(orphans);
         }
         self.slots[slot as usize] = thread;
@@ -320,32 +345,113 @@ impl Threads {
 
     /// Make a thread a member of its group.
     pub fn join_group(&mut self, slot: Slot) {
-        let thread = &self.slots[slot as usize];
+        let thread = &mut self.slots[slot as usize];
         let group = self.groups.entry(thread.pid).or_default();
-        if !group.members.contains(&thread.tid) {
+        if group.members.get(thread.member_at as usize) != Some(&thread.tid) {
+            thread.member_at = group.members.len() as u32;
             group.members.push(thread.tid);
             group.alive += u32::from(!thread.dead);
         }
         group.reaper |= thread.pid == 1 || thread.vpid == 1;
     }
 
+    /// Take a thread out of its group. The last member takes its place: groups are large where a limit is tried out.
+    pub fn leave_group(&mut self, slot: Slot) {
+        let Thread {
+            tid,
+            pid,
+            member_at,
+            dead,
+            ..
+        } = self.slots[slot as usize];
+        let Some(group) = self.groups.get_mut(&pid) else { return };
+        let place = member_at as usize;
+        if group.members.get(place) != Some(&tid) {
+            return;
+        }
+        group.members.swap_remove(place);
+        group.alive = group.alive.saturating_sub(u32::from(!dead));
+        let moved = group.members.get(place).copied();
+        if group.members.is_empty() {
+            self.groups.remove(&pid);
+        }
+        if let Some(moved) = moved.and_then(|moved| self.find(moved)) {
+            self[moved].member_at = member_at;
+        }
+    }
+
     /// Note a thread as the child of another.
     pub fn adopt(&mut self, parent: i64, child: i64) {
         let Some(slot) = self.find(parent) else {
-            if parent > 0 && (self.orphans.len() < MAX_ORPHANED || self.orphans.contains_key(&parent)) {
-                let orphans = self.orphans.entry(parent).or_default();
-                if orphans.len() < MAX_ORPHANS {
-                    orphans.push(child);
-                }
+            if parent > 0 {
+                self.make_room_for_orphan();
+                self.orphans.entry(parent).or_default().push(child);
+                self.orphaned += 1;
             }
             return;
         };
-        if self[slot].children.len() >= 64 && self[slot].children.len() == self[slot].children.capacity() {
-            let mut children = std::mem::take(&mut self[slot].children);
-            children.retain(|tid| self.get(*tid).is_some_and(|child| child.ptid == parent));
-            self[slot].children = children;
+        let children = &self[slot].children;
+        if children.len() >= 64 && children.len() == children.capacity() {
+            self.drop_former_children(slot);
+            // As much room as there are children, so that each is looked at twice at most.
+            let children = &mut self[slot].children;
+            children.reserve_exact(children.len().max(64));
         }
         self[slot].children.push(child);
+    }
+
+    fn drop_former_children(&mut self, slot: Slot) {
+        let mut children = std::mem::take(&mut self[slot].children);
+        let parent = self[slot].tid;
+        self.keep_children(parent, &mut children);
+        self[slot].children = children;
+    }
+
+    /// Keep what is a child still, once each: a number that came again was adopted again.
+    fn keep_children(&self, parent: i64, children: &mut Vec<i64>) {
+        children.retain(|tid| self.get(*tid).is_some_and(|child| child.ptid == parent));
+        children.sort_unstable();
+        children.dedup();
+    }
+
+    /// Forget children that are gone or found a parent; if there still are too many, those that have been idle longest.
+    fn make_room_for_orphan(&mut self) {
+        if self.orphaned < self.max_orphans {
+            return;
+        }
+        let before = self.orphaned;
+        let mut orphans = std::mem::take(&mut self.orphans);
+        orphans.retain(|parent, children| {
+            self.keep_children(*parent, children);
+            !children.is_empty()
+        });
+        let keep = self.max_orphans.saturating_sub(super::limits::share(self.max_orphans));
+        let mut idle: Vec<(u64, i64)> = orphans
+            .values()
+            .flatten()
+            .filter_map(|tid| self.get(*tid))
+            .map(|child| (child.used, child.tid))
+            .collect();
+        if idle.len() > keep {
+            let excess = idle.len() - keep;
+            let last = *idle.select_nth_unstable(excess - 1).1;
+            orphans.retain(|_, children| {
+                children.retain(|tid| self.get(*tid).is_some_and(|child| (child.used, child.tid) > last));
+                !children.is_empty()
+            });
+        }
+        self.orphaned = orphans.values().map(Vec::len).sum();
+        self.orphans = orphans;
+        self.evicted_orphans += (before - self.orphaned) as u64;
+    }
+
+    /// Give back memory that lists of children hold for what is gone.
+    pub fn compact(&mut self) {
+        let slots: Vec<Slot> = self.rows().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.drop_former_children(slot);
+            self[slot].children.shrink_to_fit();
+        }
     }
 
     /// Children that are still there.
@@ -360,20 +466,17 @@ impl Threads {
 
     /// Take a thread out of the table, and out of its group.
     pub fn forget(&mut self, slot: Slot) {
+        self.leave_group(slot);
         let thread = std::mem::take(&mut self.slots[slot as usize]);
         self.index.remove(&thread.tid);
         self.free.push(slot);
-        if let Some(group) = self.groups.get_mut(&thread.pid) {
-            group.members.retain(|tid| *tid != thread.tid);
-            if group.members.is_empty() {
-                self.groups.remove(&thread.pid);
-            }
-        }
     }
 
     pub fn clear(&mut self) {
         let (next_version, now) = (self.next_version, self.now);
         *self = Threads {
+            max_orphans: self.max_orphans,
+            evicted_orphans: self.evicted_orphans,
             next_version,
             epoch: next_version,
             epoch_since: now,
