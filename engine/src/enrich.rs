@@ -11,6 +11,7 @@ use crate::generated::events::KINDS;
 use crate::render::{self, Names, Question};
 use crate::state::hash::IntMap;
 use crate::state::limits::facts_size;
+use crate::state::saved::{self, Reader, Saved, Writer};
 use crate::state::text::items;
 use crate::state::threads::Slot;
 use crate::state::{Seen, State, containers};
@@ -49,7 +50,34 @@ pub struct Builder {
     ids: IntMap<u64, u32>,
 }
 
+/// Between two batches nothing but their count is worth keeping.
+impl Saved for Builder {
+    fn save(&self, out: &mut Writer) {
+        let Builder {
+            enriched: _,
+            seed: _,
+            serial,
+            by_version: _,
+            by_content: _,
+            ids: _,
+        } = self;
+        serial.save(out);
+    }
+
+    fn load(input: &mut Reader) -> Result<Builder, saved::Error> {
+        Ok(Builder {
+            serial: input.count()?,
+            ..Builder::default()
+        })
+    }
+}
+
 impl Builder {
+    /// False if something was told in a batch that is yet to come.
+    pub fn has_told(&self, state: &State) -> bool {
+        state.threads.iter().all(|thread| thread.told_in <= self.serial)
+    }
+
     pub fn begin(&mut self, header: &BatchHeader, events: usize) {
         let mut hash = Xxh3::new();
         for part in [&header.host_id, &header.boot_id] {

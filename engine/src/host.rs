@@ -7,6 +7,7 @@ use crate::event::{Batch, Event};
 use crate::facts::{Alert, BatchHeader, Enriched, Origin};
 use crate::fields::EventView;
 use crate::predicate::RuleSet;
+use crate::state::saved::{self, Reader, Saved, Writer};
 use crate::state::{Limits, Seen, State};
 use crate::table::Source;
 use crate::value::Facts;
@@ -170,6 +171,50 @@ impl Host {
         }
         self.first_ts.get_or_insert(event.ts());
         Some(seen)
+    }
+
+    /// The host as bytes, between two batches. What [`Host::load`] makes of them goes on as this one would.
+    pub fn save(&self) -> Vec<u8> {
+        let Host {
+            state,
+            builder,
+            boot_id,
+            run,
+            hostname,
+            first_ts,
+            replayed,
+            matched: _,
+        } = self;
+        let mut out = Writer::default();
+        state.save(&mut out);
+        builder.save(&mut out);
+        boot_id.save(&mut out);
+        run.save(&mut out);
+        hostname.save(&mut out);
+        first_ts.save(&mut out);
+        replayed.save(&mut out);
+        saved::seal(&out.bytes)
+    }
+
+    /// The host that was saved. Where its tables are larger than `limits` they lose what is worth least, with the next event.
+    pub fn load(bytes: &[u8], limits: Limits) -> Result<Host, saved::Error> {
+        let (version, body) = saved::unseal(bytes, limits.bytes)?;
+        let mut input = Reader::new(version, &body);
+        let host = Host {
+            state: State::load(&mut input, limits)?,
+            builder: Saved::load(&mut input)?,
+            boot_id: Saved::load(&mut input)?,
+            run: Saved::load(&mut input)?,
+            hostname: Saved::load(&mut input)?,
+            first_ts: Saved::load(&mut input)?,
+            replayed: input.count()?,
+            matched: Vec::new(),
+        };
+        input.finish()?;
+        if !host.builder.has_told(&host.state) {
+            return Err(saved::Error::Invalid("it was told in a batch that is yet to come"));
+        }
+        Ok(host)
     }
 
     /// Sizes, and what limits and holes have cost.

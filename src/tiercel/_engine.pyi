@@ -232,6 +232,15 @@ class Host:
         Bytes that are no UTF-8 are replaced.
         """
 
+    def save(self) -> bytes:
+        """The whole state, packed, with version and checksum."""
+
+    def load(self, saved: bytes) -> None:
+        """Go on as the host that was saved would have, with the limits of this one.
+
+        ValueError if it is no saved host, or one of a newer version; then nothing has changed.
+        """
+
     @property
     def counters(self) -> dict[str, int]:
         """Sizes of the tables, and what their limits and unannounced threads have cost."""

@@ -214,6 +214,17 @@ impl PyHost {
         }
     }
 
+    fn save<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let host = &self.host;
+        PyBytes::new(py, &py.detach(|| host.save()))
+    }
+
+    fn load(&mut self, py: Python<'_>, saved: &[u8]) -> PyResult<()> {
+        let limits = self.host.state.limits;
+        self.host = py.detach(|| Host::load(saved, limits)).map_err(value_error)?;
+        Ok(())
+    }
+
     #[getter]
     fn counters(&self) -> HashMap<&'static str, u64> {
         self.host.counters()

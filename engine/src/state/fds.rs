@@ -206,7 +206,7 @@ impl Fd {
 
 /// The descriptors of a process; a fork shares them until one side changes one.
 #[derive(Clone, Debug, Default)]
-pub struct Fds(Arc<Table>);
+pub struct Fds(pub(super) Arc<Table>);
 
 impl Fds {
     /// The table, to be changed. If others share it, it is copied first, and the bytes of the copy are added to `grown`.
@@ -247,7 +247,7 @@ const COPIED: usize = 32;
 
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    map: IntMap<i64, Arc<Fd>>,
+    pub(super) map: IntMap<i64, Arc<Fd>>,
 }
 
 impl Table {

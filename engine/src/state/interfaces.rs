@@ -3,16 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[derive(Clone, Copy, Debug)]
-struct Interface4 {
-    addr: u32,
-    netmask: u32,
+pub(super) struct Interface4 {
+    pub(super) addr: u32,
+    pub(super) netmask: u32,
 }
 
 /// Addresses of this host. Bounded.
 #[derive(Debug, Default)]
 pub struct Interfaces {
-    v4: Vec<Interface4>,
-    v6: Vec<Ipv6Addr>,
+    pub(super) v4: Vec<Interface4>,
+    pub(super) v6: Vec<Ipv6Addr>,
 }
 
 const LIMIT: usize = 4096;

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod memory;
 pub mod metadata;
 pub mod paths;
+pub mod saved;
 mod snapshot;
 mod sockets;
 pub mod text;

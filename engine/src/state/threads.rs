@@ -79,6 +79,8 @@ pub struct Thread {
     pub fds: Fds,
     /// May hold threads that are gone or have another parent by now.
     pub children: Vec<i64>,
+    /// How many children there may be before those that are gone are looked for.
+    pub children_room: u32,
     /// Unique to this thread and to the time in which its facts, and its ancestors', are the same.
     pub version: u64,
     /// Event and time that began the version.
@@ -138,6 +140,7 @@ impl Default for Thread {
             member_at: 0,
             fds: Fds::default(),
             children: Vec::new(),
+            children_room: 0,
             version: 0,
             since: (0, 0),
             facts: None,
@@ -178,21 +181,23 @@ pub struct Group {
 
 #[derive(Debug, Default)]
 pub struct Threads {
-    index: IntMap<i64, Slot>,
-    slots: Vec<Thread>,
-    free: Vec<Slot>,
-    groups: IntMap<i64, Group>,
+    pub(super) index: IntMap<i64, Slot>,
+    pub(super) slots: Vec<Thread>,
+    pub(super) free: Vec<Slot>,
+    pub(super) groups: IntMap<i64, Group>,
     /// Threads whose parent is not in the table (yet), by its number.
-    orphans: IntMap<i64, Vec<i64>>,
+    pub(super) orphans: IntMap<i64, Vec<i64>>,
     /// How many they are, how many they may be, and how many were forgotten for it.
-    orphaned: usize,
-    max_orphans: usize,
+    pub(super) orphaned: usize,
+    pub(super) max_orphans: usize,
     pub evicted_orphans: u64,
+    /// Versions of this host are larger than this.
+    pub(super) first_version: u64,
     /// Source of versions.
-    next_version: u64,
+    pub(super) next_version: u64,
     /// Versions up to this one are stale, whoever has them, since the event and time beside it.
-    epoch: u64,
-    epoch_since: (u64, u64),
+    pub(super) epoch: u64,
+    pub(super) epoch_since: (u64, u64),
     /// Number and time of the event at hand.
     pub now: (u64, u64),
 }
@@ -212,18 +217,20 @@ impl std::ops::IndexMut<Slot> for Threads {
 }
 
 /// Versions that each host has for itself: far more than it will ever make.
-const VERSIONS_OF_A_HOST: u64 = 1 << 40;
+pub(super) const VERSIONS_OF_A_HOST: u64 = 1 << 40;
 static NEXT_HOST: AtomicU64 = AtomicU64::new(0);
 
 impl Threads {
     /// Hosts share rule sets, and these keep results by version: no two hosts may have the same. Versions are keys in
     /// memory only and never told, so what is derived stays the same on every run.
     pub fn of_another_host(max_orphans: usize) -> Threads {
+        let first_version = NEXT_HOST
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(VERSIONS_OF_A_HOST);
         Threads {
             max_orphans,
-            next_version: NEXT_HOST
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_mul(VERSIONS_OF_A_HOST),
+            first_version,
+            next_version: first_version,
             ..Threads::default()
         }
     }
@@ -390,12 +397,11 @@ impl Threads {
             }
             return;
         };
-        let children = &self[slot].children;
-        if children.len() >= 64 && children.len() == children.capacity() {
+        let parent = &self[slot];
+        if parent.children.len() >= (parent.children_room as usize).max(64) {
             self.drop_former_children(slot);
             // As much room as there are children, so that each is looked at twice at most.
-            let children = &mut self[slot].children;
-            children.reserve_exact(children.len().max(64));
+            self[slot].children_room = self[slot].children.len() as u32 * 2;
         }
         self[slot].children.push(child);
     }
@@ -477,6 +483,7 @@ impl Threads {
         *self = Threads {
             max_orphans: self.max_orphans,
             evicted_orphans: self.evicted_orphans,
+            first_version: self.first_version,
             next_version,
             epoch: next_version,
             epoch_since: now,
