@@ -20,6 +20,10 @@ from tiercel.local import bundled_capture
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "captures"
 GOALS = {
+    "decode + state, M events/s/core": "≥ 5",
+    "10000 threads: MB saved": "< 5",
+    "10000 threads: ms to save": "< 100",
+    "10000 threads: ms to load": "< 100",
     "decode + state + 5 rules, M events/s/core": "≥ 2",
     "tiercel ns/event": "the peer's or less",
     "events/s sustained": "≥ 150000",
@@ -56,6 +60,7 @@ def main() -> int:
     live = os.geteuid() == 0 and Path("/sys/kernel/btf/vmlinux").exists()
     benches: list[tuple[str, list[str], str]] = [
         ("state", [str(options.capture), "--events", str(options.events)], ""),
+        ("saved", [], ""),
         (
             "peer_sysdig",
             [str(options.old_capture)],
