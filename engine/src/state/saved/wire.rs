@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::Error;
 use crate::facts::Process;
-use crate::state::fds::{Fd, Fds};
+use crate::state::fds::{Fd, Fds, Table};
 use crate::state::hash::IntMap;
 use crate::state::text::{LONGEST, Text};
 use crate::state::threads::VERSIONS_OF_A_HOST;
@@ -17,6 +17,22 @@ use crate::state::threads::VERSIONS_OF_A_HOST;
 pub trait Saved: Sized {
     fn save(&self, out: &mut Writer);
     fn load(input: &mut Reader) -> Result<Self, Error>;
+
+    fn save_all(items: &[Self], out: &mut Writer) {
+        out.number(items.len() as u64);
+        for item in items {
+            item.save(out);
+        }
+    }
+
+    fn load_all(input: &mut Reader) -> Result<Vec<Self>, Error> {
+        let length = input.length()?;
+        let mut items = Vec::with_capacity(length.min(ROOM));
+        for _ in 0..length {
+            items.push(Self::load(input)?);
+        }
+        Ok(items)
+    }
 }
 
 /// A struct of which every field is saved, in this order. A field that is missing here does not compile.
@@ -44,6 +60,13 @@ macro_rules! saved {
     };
 }
 pub(crate) use saved;
+
+/// What follows has one holder.
+const OWN: u64 = 0;
+/// What follows has several; the next is known by the next number, beginning after this one.
+const SHARED: u64 = 1;
+/// Items that a list has room for before the first is read: its length is a claim.
+const ROOM: usize = 64;
 
 /// A body in the making. Shared things are known by where they are in memory, which does not change meanwhile.
 #[derive(Debug, Default)]
@@ -74,12 +97,16 @@ impl Writer {
         });
     }
 
-    /// True if the thing at this address is written already: its number stands for it.
-    fn told(&mut self, pool: fn(&mut Writer) -> &mut IntMap<u64, u64>, address: u64) -> bool {
+    /// True if the thing at this address is written already: its number stands for it. What has one holder has no number.
+    fn told(&mut self, pool: fn(&mut Writer) -> &mut IntMap<u64, u64>, address: u64, holders: usize) -> bool {
+        if holders <= 1 {
+            self.number(OWN);
+            return false;
+        }
         let pool = pool(self);
-        let next = pool.len() as u64 + 1;
+        let next = SHARED + 1 + pool.len() as u64;
         let known = *pool.entry(address).or_insert(next);
-        self.number(if known == next { 0 } else { known });
+        self.number(if known == next { SHARED } else { known });
         known != next
     }
 }
@@ -188,7 +215,7 @@ impl<'a> Reader<'a> {
 
 /// One of what was read before.
 fn known<T: Clone>(pool: &[T], number: u64) -> Result<T, Error> {
-    let place = usize::try_from(number - 1).ok();
+    let place = usize::try_from(number - SHARED - 1).ok();
     place
         .and_then(|place| pool.get(place))
         .cloned()
@@ -229,7 +256,26 @@ macro_rules! narrow {
         }
     )*};
 }
-narrow!(u8, u16, u32);
+narrow!(u16, u32);
+
+impl Saved for u8 {
+    fn save(&self, out: &mut Writer) {
+        out.bytes.push(*self);
+    }
+
+    fn load(input: &mut Reader) -> Result<u8, Error> {
+        input.byte()
+    }
+
+    fn save_all(items: &[u8], out: &mut Writer) {
+        out.number(items.len() as u64);
+        out.bytes.extend_from_slice(items);
+    }
+
+    fn load_all(input: &mut Reader) -> Result<Vec<u8>, Error> {
+        input.bytes().map(<[u8]>::to_vec)
+    }
+}
 
 impl Saved for bool {
     fn save(&self, out: &mut Writer) {
@@ -271,14 +317,11 @@ impl<A: Saved, B: Saved> Saved for (A, B) {
 
 impl<T: Saved> Saved for Vec<T> {
     fn save(&self, out: &mut Writer) {
-        out.number(self.len() as u64);
-        for item in self {
-            item.save(out);
-        }
+        T::save_all(self, out);
     }
 
     fn load(input: &mut Reader) -> Result<Vec<T>, Error> {
-        (0..input.length()?).map(|_| T::load(input)).collect()
+        T::load_all(input)
     }
 }
 
@@ -308,8 +351,9 @@ impl<V: Saved, S: BuildHasher + Default> Saved for HashMap<i64, V, S> {
     }
 
     fn load(input: &mut Reader) -> Result<Self, Error> {
-        let mut map = HashMap::default();
-        for _ in 0..input.length()? {
+        let length = input.length()?;
+        let mut map = HashMap::with_capacity_and_hasher(length.min(ROOM), S::default());
+        for _ in 0..length {
             let key = i64::load(input)?;
             if map.insert(key, V::load(input)?).is_some() {
                 return Err(Error::Invalid("a key twice"));
@@ -360,7 +404,7 @@ impl Saved for Ipv6Addr {
 
 impl Saved for Text {
     fn save(&self, out: &mut Writer) {
-        if !out.told(|out| &mut out.texts, self.address()) {
+        if !out.told(|out| &mut out.texts, self.address(), self.holders()) {
             out.number(self.len() as u64);
             out.bytes.extend_from_slice(self);
         }
@@ -368,7 +412,7 @@ impl Saved for Text {
 
     fn load(input: &mut Reader) -> Result<Text, Error> {
         let number = input.number()?;
-        if number != 0 {
+        if number > SHARED {
             return known(&input.texts, number);
         }
         let bytes = input.bytes()?;
@@ -376,49 +420,41 @@ impl Saved for Text {
             return Err(Error::Invalid("a text too long"));
         }
         let text = Text::from(bytes);
-        input.texts.push(text.clone());
+        if number == SHARED {
+            input.texts.push(text.clone());
+        }
         Ok(text)
     }
 }
 
 macro_rules! shared {
-    ($type:ty, $pool:ident, $address:expr, $inner:ty, $make:expr, $content:expr) => {
+    ($type:ty, $pool:ident, $inner:ty, $make:expr, $address:expr, $holders:expr) => {
         impl Saved for $type {
             fn save(&self, out: &mut Writer) {
-                if !out.told(|out| &mut out.$pool, $address(self)) {
-                    let content: &$inner = $content(self);
-                    content.save(out);
+                if !out.told(|out| &mut out.$pool, $address(self), $holders(self)) {
+                    <$inner>::save(self, out);
                 }
             }
 
             fn load(input: &mut Reader) -> Result<$type, Error> {
                 let number = input.number()?;
-                if number != 0 {
+                if number > SHARED {
                     return known(&input.$pool, number);
                 }
                 let made: $type = $make(<$inner>::load(input)?);
-                input.$pool.push(made.clone());
+                if number == SHARED {
+                    input.$pool.push(made.clone());
+                }
                 Ok(made)
             }
         }
     };
 }
-shared!(
-    Arc<Fd>,
-    fds,
-    |fd: &Arc<Fd>| Arc::as_ptr(fd).addr() as u64,
-    Fd,
-    Arc::new,
-    |fd| fd
-);
-shared!(
-    Arc<Process>,
-    facts,
-    |facts: &Arc<Process>| Arc::as_ptr(facts).addr() as u64,
-    Process,
-    Arc::new,
-    |facts| facts
-);
-shared!(Fds, tables, Fds::address, crate::state::fds::Table, Fds::from, |fds| {
-    fds
-});
+
+fn address<T>(shared: &Arc<T>) -> u64 {
+    Arc::as_ptr(shared).addr() as u64
+}
+
+shared!(Arc<Fd>, fds, Fd, Arc::new, address, Arc::strong_count);
+shared!(Arc<Process>, facts, Process, Arc::new, address, Arc::strong_count);
+shared!(Fds, tables, Table, Fds::from, Fds::address, Fds::holders);
