@@ -57,8 +57,8 @@ impl Outcome {
 #[pymethods]
 impl PyHost {
     #[new]
-    #[pyo3(signature = (*, max_threads = Limits::DEFAULT.threads, max_fds = Limits::DEFAULT.fds, max_users = Limits::DEFAULT.users,
-        max_orphans = Limits::DEFAULT.orphans, max_exits = Limits::DEFAULT.exits, max_bytes = Limits::DEFAULT.bytes))]
+    #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096, max_users = 262_144, max_orphans = 262_144,
+        max_exits = 8192, max_bytes = 1_073_741_824))]
     fn new(
         max_threads: usize,
         max_fds: usize,
