@@ -217,6 +217,7 @@ impl<'a> Event<'a> {
     }
 
     /// Bytes of all parameters.
+    #[inline]
     pub fn size(&self) -> usize {
         self.ends.last().map_or(0, |end| (end - self.header.start) as usize)
     }

@@ -7,6 +7,7 @@ use crate::state::threads::{Slot, Thread};
 
 impl State {
     /// Before an event: nothing holds a row of a table then.
+    #[inline]
     pub(in crate::state) fn make_room(&mut self, event: &Event) {
         self.growth.since += event.size() as u64;
         if self.threads.len() >= self.limits.threads {
@@ -26,6 +27,7 @@ impl State {
     }
 
     /// Measure the state, and make it smaller if it takes more than it may.
+    #[cold]
     fn shrink(&mut self, keep: i64) {
         let limit = self.limits.bytes;
         self.threads.compact();
@@ -60,6 +62,7 @@ impl State {
     }
 
     /// Take out so many threads, but for `keep` and its process: the least valuable, of these the longest idle; how many went.
+    #[cold]
     fn evict_threads(&mut self, count: usize, keep: i64) -> usize {
         let main = self.threads.get(keep).map_or(keep, |thread| thread.pid);
         let mut going: Vec<(u8, u64, i64)> = self
