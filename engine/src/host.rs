@@ -226,7 +226,7 @@ impl Host {
             ("fds", fds),
             ("users", self.state.users.len() as u64),
             ("containers", self.state.containers.len() as u64),
-            ("evicted_containers", self.state.containers.evicted),
+            ("evicted_containers", self.state.containers.evicted()),
             ("unreadable_containers", self.state.containers.unreadable),
             ("unknown_threads", counters.unknown_threads),
             ("reused_threads", counters.reused_threads),

@@ -196,6 +196,7 @@ class Host:
         max_threads: int = 262144,
         max_fds: int = 4096,
         max_users: int = 262144,
+        max_containers: int = 8192,
         max_orphans: int = 262144,
         max_exits: int = 8192,
         max_bytes: int = 1073741824,

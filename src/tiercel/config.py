@@ -146,6 +146,7 @@ class Worker(Group):
     max_threads: int = Field(262_144, ge=1024, description="Most threads remembered for a host.")
     max_fds: int = Field(4096, ge=64, description="Most descriptors remembered for a process.")
     max_users: int = Field(262_144, ge=64, description="Most users, and most groups, remembered for a host.")
+    max_containers: int = Field(8192, ge=64, description="Most containers remembered for a host.")
     max_orphans: int = Field(262_144, ge=64, description="Most processes of a host that wait for an unknown parent.")
     max_exits: int = Field(8192, ge=64, description="Most exits of a host remembered against late reports of clones.")
     max_bytes: int = Field(
@@ -154,7 +155,7 @@ class Worker(Group):
 
     def limits(self) -> dict[str, int]:
         """The limits of a host, as the engine takes them."""
-        names = ("max_threads", "max_fds", "max_users", "max_orphans", "max_exits", "max_bytes")
+        names = ("max_threads", "max_fds", "max_users", "max_containers", "max_orphans", "max_exits", "max_bytes")
         return {name: getattr(self, name) for name in names}
 
 

@@ -57,12 +57,13 @@ impl Outcome {
 #[pymethods]
 impl PyHost {
     #[new]
-    #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096, max_users = 262_144, max_orphans = 262_144,
-        max_exits = 8192, max_bytes = 1_073_741_824))]
+    #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096, max_users = 262_144, max_containers = 8192,
+        max_orphans = 262_144, max_exits = 8192, max_bytes = 1_073_741_824))]
     fn new(
         max_threads: usize,
         max_fds: usize,
         max_users: usize,
+        max_containers: usize,
         max_orphans: usize,
         max_exits: usize,
         max_bytes: u64,
@@ -72,6 +73,7 @@ impl PyHost {
                 threads: max_threads,
                 fds: max_fds,
                 users: max_users,
+                containers: max_containers,
                 orphans: max_orphans,
                 exits: max_exits,
                 bytes: max_bytes,

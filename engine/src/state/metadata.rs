@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use serde_json::{Map, Value};
 
+use super::limits::{Kept, container_size};
 use super::text::Text;
 use crate::facts::{Container, Mount, Port};
 
@@ -33,35 +33,19 @@ const ENGINES: [&str; 13] = [
     "systemd-nspawn",
 ];
 
-/// Containers of a host by id. When it is full, the one told longest ago makes room.
-#[derive(Debug)]
+/// Containers of a host by id. Of too many those told longest ago make room.
+#[derive(Debug, Default)]
 pub struct Containers {
-    known: HashMap<Text, (u64, Arc<Container>)>,
-    limit: usize,
-    told: u64,
+    pub(super) known: Kept<Text, Arc<Container>>,
     /// The container that the last event told of, until it is taken.
-    fresh: Option<Arc<Container>>,
-    pub evicted: u64,
+    pub(super) fresh: Option<Arc<Container>>,
     /// Events that were no container.
     pub unreadable: u64,
 }
 
-impl Default for Containers {
-    fn default() -> Containers {
-        Containers {
-            known: HashMap::new(),
-            limit: 8192,
-            told: 0,
-            fresh: None,
-            evicted: 0,
-            unreadable: 0,
-        }
-    }
-}
-
 impl Containers {
     pub fn get(&self, id: &[u8]) -> Option<&Container> {
-        self.known.get(&Key(id)).map(|(_, container)| &**container)
+        self.known.get(&Key(id)).map(|container| &**container)
     }
 
     pub fn len(&self) -> usize {
@@ -72,10 +56,17 @@ impl Containers {
         self.known.is_empty()
     }
 
-    /// Forget the host; the counters go on.
-    pub fn clear(&mut self) {
-        self.known.clear();
-        self.fresh = None;
+    pub fn evicted(&self) -> u64 {
+        self.known.evicted
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.known.iter().map(|(_, container)| container_size(container)).sum()
+    }
+
+    /// Forget every second container at least: those told longest ago.
+    pub(super) fn halve(&mut self) {
+        self.known.evict(self.len().div_ceil(2), |_| 0);
     }
 
     /// The sandbox that a container's pod has, where that is another container.
@@ -88,24 +79,15 @@ impl Containers {
     }
 
     /// Learn from an event's JSON, told at `ts`; what is no container is counted and changes nothing.
-    pub(super) fn tell(&mut self, json: &[u8], ts: u64) {
+    pub(super) fn tell(&mut self, json: &[u8], ts: u64, limit: usize) {
         let Some(container) = parse(json, ts) else {
             self.unreadable += 1;
             return;
         };
-        let id = Text::from(&container.id[..]);
-        if self.known.len() >= self.limit
-            && !self.known.contains_key(&id)
-            && let Some(oldest) = self.known.iter().min_by_key(|(_, (told, _))| *told)
-        {
-            let oldest = oldest.0.clone();
-            self.known.remove(&oldest);
-            self.evicted += 1;
-        }
-        self.told += 1;
         let container = Arc::new(container);
         self.fresh = Some(container.clone());
-        self.known.insert(id, (self.told, container));
+        self.known
+            .insert(Text::from(&container.id[..]), container, limit, |_| 0);
     }
 
     /// Forget the container of an event's JSON.
@@ -288,7 +270,7 @@ mod tests {
 
     fn told(json: &str) -> Containers {
         let mut containers = Containers::default();
-        containers.tell(json.as_bytes(), 7);
+        containers.tell(json.as_bytes(), 7, 8);
         containers
     }
 
@@ -373,14 +355,11 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_the_oldest_goes() {
-        let mut containers = Containers {
-            limit: 3,
-            ..Containers::default()
-        };
+        let mut containers = Containers::default();
         for id in ["a", "b", "a", "c", "d"] {
-            containers.tell(format!(r#"{{"container":{{"id":"{id}"}}}}"#).as_bytes(), 0);
+            containers.tell(format!(r#"{{"container":{{"id":"{id}"}}}}"#).as_bytes(), 0, 3);
         }
-        assert_eq!((containers.len(), containers.evicted), (3, 1));
+        assert_eq!((containers.len(), containers.evicted()), (3, 1));
         assert!(containers.get(b"b").is_none());
     }
 
@@ -390,7 +369,7 @@ mod tests {
             r#"{"container":{"id":"5a5a5a5a5a5a","ip":"10.0.0.9","cni_json":"{}","is_pod_sandbox":true,
             "pod_sandbox_labels":{"app":"web"}}}"#,
         );
-        containers.tell(br#"{"container":{"id":"c","pod_sandbox_id":"5a5a5a5a5a5a1111"}}"#, 0);
+        containers.tell(br#"{"container":{"id":"c","pod_sandbox_id":"5a5a5a5a5a5a1111"}}"#, 0, 8);
         let fresh = containers.take_fresh().unwrap();
         assert_eq!(
             (&fresh.pod_ip[..], &fresh.pod_cni_json[..]),
@@ -406,7 +385,7 @@ mod tests {
             told(&whole);
             told(&json);
             let mut containers = Containers::default();
-            containers.tell(&whole.as_bytes()[..cut.min(whole.len())], 0);
+            containers.tell(&whole.as_bytes()[..cut.min(whole.len())], 0, 8);
         }
     }
 }

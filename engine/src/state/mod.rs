@@ -102,7 +102,7 @@ impl State {
     pub fn clear(&mut self) {
         self.threads.clear();
         self.interfaces.clear();
-        self.containers.clear();
+        self.containers = Containers::default();
         self.users = Users::default();
         self.exits = Exits::default();
         self.growth = Growth {

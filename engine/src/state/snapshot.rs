@@ -38,9 +38,19 @@ impl State {
                 .add_group(text(2), id(0), Text::from(text(1)), self.limits.users),
             K::Groupdeleted => self.users.remove_group(text(2), id(0)),
             // No fact of a process hangs on these: nothing is touched.
-            K::Container => return self.containers.tell(event.param(0).unwrap_or_default(), event.ts()),
+            K::Container => {
+                return self
+                    .containers
+                    .tell(event.param(0).unwrap_or_default(), event.ts(), self.limits.containers);
+            }
             K::Asyncevent => match text(1) {
-                b"container" => return self.containers.tell(event.param(2).unwrap_or_default(), event.ts()),
+                b"container" => {
+                    return self.containers.tell(
+                        event.param(2).unwrap_or_default(),
+                        event.ts(),
+                        self.limits.containers,
+                    );
+                }
                 b"container_removed" => return self.containers.remove(event.param(2).unwrap_or_default()),
                 _ => return,
             },

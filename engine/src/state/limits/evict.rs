@@ -34,6 +34,11 @@ impl State {
         let mut bytes = self.bytes();
         if bytes > limit {
             let goal = limit - limit / 8;
+            // Nobody is deaf to a process because of what its containers are called.
+            while bytes > goal && self.containers.bytes() > limit / 8 {
+                self.containers.halve();
+                bytes = self.bytes();
+            }
             while bytes > goal {
                 let excess = (bytes - goal) as f64 / bytes as f64;
                 let count = (self.threads.len() as f64 * excess) as usize;

@@ -36,7 +36,8 @@ impl<K: Hash + Eq, V> Kept<K, V> {
         self.map.insert(key, (self.told, value));
     }
 
-    fn evict(&mut self, count: usize, rank: impl Fn(&K) -> u8) {
+    /// Take out so many: of the lowest `rank`, of these what was told longest ago.
+    pub fn evict(&mut self, count: usize, rank: impl Fn(&K) -> u8) {
         let value = |key: &K, told: u64| (rank(key), told);
         let mut order: Vec<(u8, u64)> = self.map.iter().map(|(key, (told, _))| value(key, *told)).collect();
         let before = order.len();

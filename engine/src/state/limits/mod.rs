@@ -8,7 +8,7 @@ mod kept;
 mod size;
 
 pub use kept::Kept;
-pub use size::facts_size;
+pub use size::{container_size, facts_size};
 
 /// Sizes that the tables of a host may reach. Children and thread groups hold nothing but threads of the table.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Limits {
     pub fds: usize,
     /// Users, and as many groups.
     pub users: usize,
+    /// Containers of which a runtime told.
+    pub containers: usize,
     /// Children whose parent is not known.
     pub orphans: usize,
     /// Exits remembered against late reports of clones.
@@ -32,6 +34,7 @@ impl Limits {
         threads: 262_144,
         fds: 4096,
         users: 1 << 18,
+        containers: 8192,
         orphans: 1 << 18,
         exits: 1 << 13,
         bytes: 1 << 30,

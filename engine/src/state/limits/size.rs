@@ -3,7 +3,7 @@
 use std::mem::size_of;
 use std::sync::Arc;
 
-use crate::facts::Process;
+use crate::facts::{Container, Mount, Process};
 use crate::state::State;
 use crate::state::fds::Fd;
 use crate::state::hash::IntMap;
@@ -33,7 +33,7 @@ impl State {
             .groups()
             .map(|((container, _), name)| 2 * ROW + text_size(container) + text_size(name))
             .sum();
-        threads + groups + orphans + users + names + self.exits.bytes()
+        threads + groups + orphans + users + names + self.exits.bytes() + self.containers.bytes()
     }
 }
 
@@ -84,6 +84,45 @@ pub fn facts_size(facts: &Process) -> usize {
         .map(|a| size_of_val(a) + a.name.len() + a.exe.len() + a.exepath.len() + a.cmdline.len())
         .sum();
     size_of::<Process>() + strings + args + ancestors
+}
+
+/// Bytes of what is known of a container.
+pub fn container_size(container: &Container) -> u64 {
+    let texts = [
+        &container.id,
+        &container.full_id,
+        &container.engine,
+        &container.name,
+        &container.image,
+        &container.image_id,
+        &container.repository,
+        &container.tag,
+        &container.digest,
+        &container.user,
+        &container.ip,
+        &container.cni_json,
+        &container.sandbox_id,
+        &container.pod_ip,
+        &container.pod_cni_json,
+    ];
+    let texts: usize = texts.into_iter().map(Vec::len).sum();
+    let labels = container.labels.iter().chain(&container.sandbox_labels);
+    let labels: usize = labels
+        .map(|label| size_of_val(label) + label.0.len() + label.1.len())
+        .sum();
+    let of_mount =
+        |mount: &Mount| mount.source.len() + mount.destination.len() + mount.mode.len() + mount.propagation.len();
+    let mounts: usize = container
+        .mounts
+        .iter()
+        .map(|mount| size_of_val(mount) + of_mount(mount))
+        .sum();
+    let ports: usize = container
+        .ports
+        .iter()
+        .map(|port| size_of_val(port) + port.host_ip.len())
+        .sum();
+    SHARED + 3 * ROW + (size_of::<Container>() + texts + labels + mounts + ports) as u64
 }
 
 fn fd_size(fd: &Arc<Fd>) -> u64 {

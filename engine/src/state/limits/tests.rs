@@ -317,3 +317,24 @@ fn one_process_too_large_for_the_host_loses_its_descriptors() {
     let kept = state.threads.get(10).unwrap().fds.len();
     assert_eq!(state.counters.evicted_fds as usize, 4000 - kept);
 }
+
+#[test]
+fn what_containers_are_called_takes_no_room_from_threads() {
+    let limits = Limits {
+        bytes: 4 << 20,
+        ..Limits::default()
+    };
+    let mut state = State::new(limits);
+    apply(&mut state, |batch| {
+        (1..200).for_each(|tid| snapshot(batch, tid, tid, 1, "init"))
+    });
+    let label = "x".repeat(4000);
+    let flood = Flood::of(&mut state, 20_000, |batch, round| {
+        let json = format!(r#"{{"container":{{"id":"c{round}","labels":{{"a":"{label}","b":"{label}"}}}}}}"#);
+        push(batch, round, -1, K::Container, &[P::T(&json)]);
+    });
+    flood.is_flat();
+    assert!(state.bytes() <= limits.bytes + limits.bytes / 8, "{}", state.bytes());
+    assert!(state.containers.evicted() > 15_000 && state.containers.get(b"c19999").is_some());
+    assert_eq!((state.threads.len(), state.counters.evicted_threads), (199, 0));
+}

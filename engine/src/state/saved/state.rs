@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::wire::{Reader, Saved, Writer};
+use crate::state::metadata::Containers;
 use crate::state::threads::{Slot, Threads};
 use crate::state::{Limits, State};
 
@@ -77,7 +78,7 @@ impl State {
             growth,
             last_container,
             scratch: _,
-            containers: _,
+            containers,
             times,
         } = self;
         threads.save(out);
@@ -90,6 +91,7 @@ impl State {
         growth.save(out);
         last_container.save(out);
         times.save(out);
+        containers.save(out);
     }
 
     pub fn load(input: &mut Reader, limits: Limits) -> Result<State, Error> {
@@ -105,13 +107,13 @@ impl State {
             growth: Saved::load(input)?,
             last_container: Saved::load(input)?,
             scratch: Vec::new(),
-            containers: Default::default(),
-            times: if input.version >= 2 {
-                Saved::load(input)?
-            } else {
-                (0, 0)
-            },
+            times: (0, 0),
+            containers: Containers::default(),
         };
+        if input.version >= 2 {
+            state.times = Saved::load(input)?;
+            state.containers = Saved::load(input)?;
+        }
         // Under smaller limits than those it was saved with it is measured earlier.
         state.growth.room = state.growth.room.min(limits.bytes);
         Ok(state)

@@ -1,19 +1,21 @@
 //! Threads, descriptors, users, interfaces and facts of processes: every field of each.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::Error;
 use super::wire::{Reader, Saved, Writer, saved};
 use crate::address::Endpoint;
-use crate::facts::{Ancestor, Process};
+use crate::facts::{Ancestor, Container, Mount, Port, Process};
 use crate::state::Counters;
 use crate::state::fds::{Fd, FdKind, Protocol, Role, Socket, Table};
 use crate::state::interfaces::{Interface4, Interfaces};
 use crate::state::lifecycle::Exits;
 use crate::state::limits::{Growth, Kept};
 use crate::state::memory::Memory;
+use crate::state::metadata::Containers;
 use crate::state::threads::{Group, Thread};
 use crate::state::users::{User, Users};
 
@@ -94,6 +96,66 @@ saved!(Memory {
 saved!(User { name, home, shell });
 
 saved!(Users { users, groups });
+
+saved!(Containers {
+    known,
+    fresh,
+    unreadable
+});
+
+saved!(Container {
+    id,
+    since,
+    full_id,
+    engine,
+    name,
+    image,
+    image_id,
+    repository,
+    tag,
+    digest,
+    user,
+    ip,
+    cni_json,
+    sandbox_id,
+    in_pod,
+    pod_ip,
+    pod_cni_json,
+    privileged,
+    host_pid,
+    host_network,
+    host_ipc,
+    is_sandbox,
+    created,
+    labels,
+    sandbox_labels,
+    mounts,
+    ports,
+});
+
+saved!(Mount {
+    source,
+    destination,
+    mode,
+    writable,
+    propagation
+});
+
+saved!(Port {
+    host_ip,
+    host_port,
+    port
+});
+
+impl Saved for Arc<Container> {
+    fn save(&self, out: &mut Writer) {
+        Container::save(self, out);
+    }
+
+    fn load(input: &mut Reader) -> Result<Arc<Container>, Error> {
+        Container::load(input).map(Arc::new)
+    }
+}
 
 saved!(Interface4 { addr, netmask });
 

@@ -16,6 +16,7 @@ fn limits() -> Limits {
         threads: 12,
         fds: 6,
         users: 4,
+        containers: 4,
         orphans: 4,
         exits: 4,
         bytes: 40_000,
@@ -78,6 +79,10 @@ fn add(batch: &mut Batch, ts: u64, what: u8, tid: i64, number: i64) {
         }
         14 => push(batch, ts, tid, K::Dup, &[P::I(number + 1), P::I(number)]),
         15 => push(batch, ts, tid, K::Setsid, &[P::I(tid)]),
+        16 => {
+            let json = format!(r#"{{"container":{{"id":"c{number}","name":"n{tid}","labels":{{"a":"{number}"}}}}}}"#);
+            push(batch, ts, -1, K::Container, &[P::T(&json)]);
+        }
         _ => push(batch, ts, tid, K::Getcwd, &[P::I(-1)]),
     }
 }
@@ -212,25 +217,37 @@ fn a_host_with_smaller_limits_makes_room() {
     assert!(host.state.threads.len() <= 12, "{}", host.state.threads.len());
 }
 
-/// Written by version 1; `TIERCEL_GOLDEN=1 cargo test` writes it anew, which is right before version 1 is released only.
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/saved/version_1.bin");
-
-#[test]
-fn the_first_version_stays_readable() {
-    if std::env::var_os("TIERCEL_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, rich().save()).unwrap();
-    }
-    let bytes = std::fs::read(GOLDEN).unwrap();
-    assert_eq!(bytes[8..10], [1, 0]);
-    let mut loaded = Host::load(&bytes, Limits::default()).unwrap();
+/// What a version has that those before it had not.
+fn rich_of(version: u16) -> Host {
     let mut host = rich();
-    assert_eq!(loaded.counters(), host.counters());
-    let mut batch = Batch::new();
-    for tid in 1..40 {
-        add(&mut batch, 200, 6, tid, 3);
+    if version >= 2 {
+        let mut batch = Batch::new();
+        (1..9).for_each(|number| add(&mut batch, 90, 16, number, number));
+        host.process::<()>(&header(500), &batch, None, Origin::default());
     }
-    assert_eq!(
-        loaded.process::<()>(&header(900), &batch, None, Origin::default()),
-        host.process::<()>(&header(900), &batch, None, Origin::default())
-    );
+    host
+}
+
+/// `TIERCEL_GOLDEN=1 cargo test` writes the newest anew, which is right before a version is released only.
+#[test]
+fn older_versions_stay_readable() {
+    let path = |version| format!("{}/src/state/saved/version_{version}.bin", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("TIERCEL_GOLDEN").is_some() {
+        std::fs::write(path(VERSION), rich_of(VERSION).save()).unwrap();
+    }
+    for version in 1..=VERSION {
+        let bytes = std::fs::read(path(version)).unwrap();
+        assert_eq!(bytes[8..10], version.to_le_bytes());
+        let mut loaded = Host::load(&bytes, Limits::default()).unwrap();
+        let mut host = rich_of(version);
+        assert_eq!(loaded.counters(), host.counters());
+        let mut batch = Batch::new();
+        for tid in 1..40 {
+            add(&mut batch, 200, 6, tid, 3);
+        }
+        assert_eq!(
+            loaded.process::<()>(&header(900), &batch, None, Origin::default()),
+            host.process::<()>(&header(900), &batch, None, Origin::default())
+        );
+    }
 }
