@@ -169,6 +169,29 @@ def test_examples_compile_and_run(field: tables.Field, recording: list[Batch]) -
         host.field_rows(batch, ["evt.num"], rules)
 
 
+@pytest.mark.parametrize(
+    ("condition", "matches"),
+    [
+        ("fd.ip in (10.0.0.9, 10.0.0.2)", True),
+        ("fd.ip in (10.0.0.9)", False),
+        ('fd.net in ("192.168.0.0/16", "10.0.0.0/24")', True),
+        ('fd.net in ("192.168.0.0/16", "172.16.0.0/12")', False),
+        ("fd.port in (443, 80)", True),
+        ("proc.apid in (1, 10)", True),
+        ("proc.apid in (20)", False),
+        ("evt.rawarg.res in (3, 5)", True),
+        ("evt.rawarg.res in (3, 4)", False),
+    ],
+)
+def test_sets_are_searched(condition: str, matches: bool) -> None:
+    """docs/differences.md, "Sets": where libsinsp finds nothing."""
+    batch = world()
+    batch.append("read", time=12 * SECOND, tid=20, params=[5, b"hello", 3, 4096])
+    tree = parse(condition)
+    check_condition(tree)
+    assert bool(Host().field_rows(batch, ["evt.num"], RuleSet(condition_plan(tree)))) == matches
+
+
 @pytest.mark.parametrize("name", [f"{source}.something" for source in SOURCES])
 def test_fields_of_plugins_say_what_they_need(name: str) -> None:
     with pytest.raises(ConditionError, match="needs a source Tiercel does not have"):
