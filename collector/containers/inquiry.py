@@ -83,6 +83,9 @@ class Inquiry:
             except RuntimeUnreachableError as error:
                 self._down(str(error))
                 due = 0.0
+            except Exception as error:  # an answer that nobody thought of costs no more than one that is refused
+                self._down(f"{type(error).__name__}: {error}")
+                due = 0.0
         self._runtime.close()
 
     def _next(self, until: float) -> tuple[str, int] | None:

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
+from functools import partial
 
 from tiercel._engine import Batch, ContainerIds
 from tiercel.collector.containers import sockets
@@ -26,18 +28,34 @@ def with_containers(source: Source, settings: Settings) -> Source:
     """The source, with its containers where they are wanted."""
     if not settings.containers:
         return source
-    return ContainerSource(source, sockets.found(settings.container_sockets), pending=settings.max_pending_containers)
+    find = partial(sockets.found, settings.container_sockets)
+    return ContainerSource(source, find, pending=settings.max_pending_containers)
 
 
 class ContainerSource:
-    """Another source's events, and `container` events of what the runtimes tell of their containers."""
+    """Another source's events, and `container` events of what the runtimes tell of their containers.
 
-    def __init__(self, source: Source, runtimes: Sequence[Runtime], *, pending: int = 4096) -> None:
-        self._source = source
+    `find` gives the runtimes whose names are not among the known ones; a thread calls it every `look` seconds.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        find: Callable[[Collection[str]], list[Runtime]],
+        *,
+        pending: int = 4096,
+        look: float = 10.0,
+    ) -> None:
+        self._source, self._find, self._pending, self._every = source, find, pending, look
         self._ids = ContainerIds()
         self._learnt: deque[tuple[str, Container]] = deque()
         self.dropped = 0
-        self._inquiries = [Inquiry(runtime, self._learn, self._forget, pending=pending) for runtime in runtimes]
+        self._inquiries: list[Inquiry] = []
+        self._names: set[str] = set()
+        self._find_runtimes()
+        self._ended = threading.Event()
+        self._lookout = threading.Thread(target=self._look_out, name="container runtimes", daemon=True)
+        self._lookout.start()
 
     def read(self, batch: Batch, limit: int) -> int:
         told = self._tell(batch, min(limit, _AT_ONCE))
@@ -73,6 +91,8 @@ class ContainerSource:
         self._source.stop()
 
     def close(self) -> None:
+        self._ended.set()
+        self._lookout.join()
         for inquiry in self._inquiries:
             inquiry.close()
         self._source.close()
@@ -87,6 +107,16 @@ class ContainerSource:
             "dropped": self.dropped + sum(inquiry.dropped for inquiry in inquiries),
             "failures": sum(inquiry.failures for inquiry in inquiries),
         }
+
+    def _look_out(self) -> None:
+        while not self._ended.wait(self._every):
+            self._find_runtimes()
+
+    def _find_runtimes(self) -> None:
+        """One that is found tells of all its containers at once."""
+        for runtime in self._find(self._names):
+            self._names.add(runtime.name)
+            self._inquiries.append(Inquiry(runtime, self._learn, self._forget, pending=self._pending))
 
     def _look(self, batch: Batch, start: int) -> None:
         for short, full, engine in self._ids.look(batch, start):

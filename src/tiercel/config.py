@@ -123,7 +123,8 @@ class Collector(Group):
     wanted: Words = Field([], description="Names of the events to trace; empty: all that tiercel knows.")
     containers: bool = Field(True, description="Whether container runtimes are asked for what they know.")
     container_sockets: Words = Field(
-        [], description="Sockets of runtimes, docker:PATH, podman:PATH or cri:PATH; empty: the usual ones that exist."
+        [],
+        description="Sockets of runtimes, docker:PATH, podman:PATH or cri:PATH; empty: root's usual ones that exist.",
     )
     max_pending_containers: int = Field(
         4096, ge=16, description="Most containers that wait for a runtime's answer; what is more is counted."

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tiercel._engine import Batch, Host
-from tiercel.collector.containers.docker import DockerRuntime
+from tiercel.collector.containers import sockets
 from tiercel.collector.containers.watch import ContainerSource
 from tiercel.collector.live import LiveSource
 from tiercel.probe.core import Probe
@@ -102,7 +103,7 @@ class Watched:
 
     def __init__(self, docker: Docker) -> None:
         probe = Probe.load(WANTED, 16 << 20, exclude_tgids=[os.getpid()])
-        self.source = ContainerSource(LiveSource(probe), [DockerRuntime(docker.socket)])
+        self.source = ContainerSource(LiveSource(probe), partial(sockets.found, [f"docker:{docker.socket}"]))
         self.batch, self._stop = Batch(), threading.Event()
         self.slowest = 0.0
         self.source.snapshot(self.batch)

@@ -3,13 +3,17 @@
 import json
 import socket
 import time
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tiercel._engine import Batch, ContainerIds, Host
+from tiercel.collector.containers import sockets
 from tiercel.collector.containers.docker import DockerRuntime
+from tiercel.collector.containers.runtime import Runtime
 from tiercel.collector.containers.watch import ContainerSource, encoded
 from tiercel.testing import containers
 from tiercel.testing.services import eventually
@@ -54,6 +58,10 @@ class Threads:
     def close(self) -> None: ...
 
 
+def given(*runtimes: Runtime) -> Callable[[Collection[str]], list[Runtime]]:
+    return lambda known: [runtime for runtime in runtimes if runtime.name not in known]
+
+
 def told(source: ContainerSource, batch: Batch) -> list[dict[str, Any]]:
     source.read(batch, 100)
     events = [event["params"] for event in batch.to_dicts() if event["name"] == "asyncevent"]
@@ -63,7 +71,7 @@ def told(source: ContainerSource, batch: Batch) -> list[dict[str, Any]]:
 def test_the_engine_learns_what_the_runtime_tells(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     with servers.api(path, servers.docker(running=False)):
-        source, batch = ContainerSource(Threads(f"/docker/{servers.ID}"), [DockerRuntime(path)]), Batch()
+        source, batch = ContainerSource(Threads(f"/docker/{servers.ID}"), given(DockerRuntime(path))), Batch()
         source.snapshot(batch)
         eventually(lambda: told(source, batch), 5)
         batch.append("close", time=time.time_ns(), tid=1, params=[0, 3])
@@ -76,7 +84,7 @@ def test_what_runs_already_is_told_and_what_is_gone_is_forgotten(tmp_path: Path)
     path = tmp_path / "docker.sock"
     answers, batch = servers.docker(), Batch()
     with servers.api(path, answers):
-        source = ContainerSource(Threads(), [DockerRuntime(path)])
+        source = ContainerSource(Threads(), given(DockerRuntime(path)))
         inquiry = source._inquiries[0]
         inquiry._refresh = 0.05
         eventually(lambda: told(source, batch), 5)
@@ -95,7 +103,7 @@ def test_what_runs_already_is_told_and_what_is_gone_is_forgotten(tmp_path: Path)
 def test_what_is_lost_is_told_again(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     with servers.api(path, servers.docker()):
-        source = ContainerSource(Threads(), [DockerRuntime(path)])
+        source = ContainerSource(Threads(), given(DockerRuntime(path)))
         eventually(lambda: told(source, Batch()), 5)
         source.retell()
         (again,) = eventually(lambda: told(source, Batch()), 5)
@@ -103,8 +111,18 @@ def test_what_is_lost_is_told_again(tmp_path: Path) -> None:
         source.close()
 
 
+def test_a_runtime_that_starts_later_is_found(tmp_path: Path) -> None:
+    find = partial(sockets.found, [f"docker:{tmp_path}/*.sock"])
+    source = ContainerSource(Threads(), find, look=0.05)
+    assert told(source, Batch()) == []
+    with servers.api(tmp_path / "docker.sock", servers.docker()):
+        (container,) = eventually(lambda: told(source, Batch()), 5)
+    assert container["name"] == "web"
+    source.close()
+
+
 def test_engines_without_a_socket_are_named_by_their_path() -> None:
-    source, batch = ContainerSource(Threads("/machine.slice/machine-web.scope", "/lxc.payload.box"), []), Batch()
+    source, batch = ContainerSource(Threads("/machine.slice/machine-web.scope", "/lxc.payload.box"), given()), Batch()
     source.read(batch, 10)
     assert [(container["id"], container["type"]) for container in told(source, batch)] == [("web", 12), ("box", 1)]
     source.close()
@@ -120,7 +138,7 @@ def test_reading_never_waits_for_a_runtime_and_the_queue_is_bounded(
 
     with servers.raw(path, silent):
         cgroups = [f"/docker/{number:012x}{number:052x}" for number in range(200)]
-        source = ContainerSource(Threads(*cgroups), [DockerRuntime(path, timeout=1.5)], pending=50)
+        source = ContainerSource(Threads(*cgroups), given(DockerRuntime(path, timeout=1.5)), pending=50)
         begun = time.monotonic()
         assert source.read(Batch(), 1000) == 200
         assert time.monotonic() - begun < 1
