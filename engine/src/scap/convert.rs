@@ -10,7 +10,7 @@ use crate::{
         conversions::{CONVERSIONS, MANAGED, UNUSED},
         events::EventKind,
     },
-    table::{Action, Coding, Conversion, Fill, ParamType},
+    table::{Action, Coding, Conversion, Fill, ParamType, Source},
 };
 
 /// A call whose enter event is believed: which of its parameters stand for which of the exit's.
@@ -64,10 +64,10 @@ impl Converter {
         self.entered.clear();
     }
 
-    /// The thread's call is over.
+    /// This event of the thread was delivered: its call is over, but for what the kernel tells meanwhile, a switch say.
     #[inline]
-    pub fn forget(&mut self, tid: i64) {
-        if !self.entered.is_empty() {
+    pub fn delivered(&mut self, kind: EventKind, tid: i64) {
+        if !self.entered.is_empty() && (kind.info().source == Source::Syscall || kind == EventKind::Procexit) {
             self.entered.remove(&tid);
         }
     }
@@ -84,7 +84,7 @@ impl Converter {
                 && record.ends.len() == kind.info().params.len()
             {
                 self.prefer_entered(record);
-                self.forget(record.tid);
+                self.delivered(kind, record.tid);
                 return Converted::Event(kind);
             }
             match (conversion(record.code, record.ends.len()), known) {

@@ -198,7 +198,7 @@ impl CaptureReader {
         if let Some(kind) = raw.ready()
             && !self.converter.has_entered(raw.tid, raw.code)
         {
-            self.converter.forget(raw.tid);
+            self.converter.delivered(kind, raw.tid);
             raw.push(kind, batch);
             return Ok(());
         }

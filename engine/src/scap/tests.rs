@@ -1,5 +1,6 @@
 //! Captures of any content, pushed in pieces of any size.
 
+use crate::generated::events::EventKind;
 use proptest::{collection::vec, prelude::*};
 
 use super::{CaptureReader, Error};
@@ -259,4 +260,28 @@ fn what_a_call_began_with_counts() {
     );
     assert_eq!(seen[1], (Some(3), forged.clone(), Some(2 | 1 << 15), ino.clone()));
     assert_eq!(seen[2], (Some(3), forged, Some(2 | 1 << 15), ino));
+}
+
+#[test]
+fn a_switch_does_not_end_a_call() {
+    let number = |number: u64| number.to_le_bytes();
+    let switch = |ts| {
+        let size = 7u32.to_le_bytes();
+        let (next, major, minor) = (number(8), number(1), number(2));
+        let params = [&next[..], &major, &minor, &size, &size, &size];
+        told_block(None, ts, EventKind::Switch.info().code, &params)
+    };
+    // A read of before 2023 tells its descriptor when it begins only.
+    let enter = told_block(None, 1, 6, &[&number(3), &9u32.to_le_bytes()]);
+    let exit = told_block(None, 4, 7, &[&number(1), b"x"]);
+    let data = [section(), enter, switch(2), switch(3), exit].concat();
+    let seen: Vec<_> = batches(&data)[0]
+        .iter()
+        .map(|event| (event.kind(), event.ts()))
+        .collect();
+    assert_eq!(
+        seen,
+        [(EventKind::Switch, 2), (EventKind::Switch, 3), (EventKind::Read, 4)]
+    );
+    assert_eq!(batches(&data)[0].iter().last().and_then(|event| event.int(2)), Some(3));
 }

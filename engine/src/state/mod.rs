@@ -75,6 +75,8 @@ pub struct State {
     exiting: Option<i64>,
     closing: Option<(i64, i64)>,
     exits: Exits,
+    /// Ports at which the host said that something listens, ascending. Who accepted a connection need not listen himself.
+    listening: Vec<u16>,
     growth: Growth,
     /// Control groups of the last thread looked up, and its container.
     last_container: (Text, Text),
@@ -105,6 +107,7 @@ impl State {
         self.containers = Containers::default();
         self.users = Users::default();
         self.exits = Exits::default();
+        self.listening.clear();
         self.growth = Growth {
             since: 0,
             room: self.limits.bytes,

@@ -178,7 +178,7 @@ impl State {
                 fd.socket = Socket::Pair(source, destination);
                 fd.connected = fd.protocol == Protocol::Tcp;
                 fd.role = Role::Client;
-                if self.listens(slot, source.port) {
+                if self.listening.binary_search(&source.port).is_ok() {
                     fd.socket = Socket::Pair(destination, source);
                     fd.role = Role::Server;
                 }
@@ -215,18 +215,11 @@ impl State {
         };
         self.add_fd(slot, event.int(0).unwrap_or(-1), fd, &mut Seen::default());
         if let Some(port) = listening {
+            if let Err(place) = self.listening.binary_search(&port) {
+                self.listening.insert(place, port);
+            }
             self.turn_connections(slot, port);
         }
-    }
-
-    /// Whether a process of this thread has a socket that listens on a port.
-    pub(super) fn listens(&self, slot: Slot, port: u16) -> bool {
-        let Some(owner) = self.threads.fd_owner(slot) else {
-            return false;
-        };
-        self.threads[owner]
-            .fds
-            .any(|_, fd| matches!(fd.socket, Socket::Server(end) if end.port == port))
     }
 
     /// Connections told before the socket that accepted them: they are the server's.

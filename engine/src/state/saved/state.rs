@@ -80,6 +80,7 @@ impl State {
             scratch: _,
             containers,
             times,
+            listening,
         } = self;
         threads.save(out);
         users.save(out);
@@ -92,6 +93,7 @@ impl State {
         last_container.save(out);
         times.save(out);
         containers.save(out);
+        listening.save(out);
     }
 
     pub fn load(input: &mut Reader, limits: Limits) -> Result<State, Error> {
@@ -109,10 +111,15 @@ impl State {
             scratch: Vec::new(),
             times: (0, 0),
             containers: Containers::default(),
+            listening: Vec::new(),
         };
         if input.version >= 2 {
             state.times = Saved::load(input)?;
             state.containers = Saved::load(input)?;
+            state.listening = Saved::load(input)?;
+            if !state.listening.is_sorted() {
+                return Err(Error::Invalid("ports out of order"));
+            }
         }
         // Under smaller limits than those it was saved with it is measured earlier.
         state.growth.room = state.growth.room.min(limits.bytes);
