@@ -38,8 +38,6 @@ MENDED: dict[str, dict[str, dict[str, int]]] = {
         "kept ids": {},
     },
 }
-# Rules of field_rules.yaml that ask for more of a container than its id.
-OF_CONTAINERS = "ct "
 # Fields that are mended, and rules that match more for it: docs/differences.md has each.
 MENDED_FIELDS = {
     "evt.deltatime",
@@ -226,25 +224,37 @@ def test_exits_of_old_captures_are_those_of_sysdig(name: str) -> None:
     ]
     missing = [event for event in exits if (event[1], event[3]) not in ours]
     assert missing == []
-    different: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     for event in exits:
         mine = ours[event[1], event[3]]
         text = " ".join("<NA>" if value is None else str(value) for value in mine[3:])
-        if text != event[5]:
+        verdict = "equal" if text == event[5] else since_sysdig(mine[3:], event[5])
+        verdicts[verdict] += 1
+        if verdict == "unexplained":
             print(event[0], "|", event[5], "|", text)
-        for field, a, b in zip(fields[3:], text.split(" "), event[5].split(" "), strict=False):
-            different[field] += a != b
-    print(f"{name}: {len(exits)} exits compared, different: {dict(different)}")
-    assert different["proc.name"] == different["proc.pid"] == 0
+    print(f"{name}: {len(exits)} exits: {dict(verdicts)}")
+    assert verdicts["unexplained"] == 0
+
+
+def since_sysdig(ours: list[Any], theirs: str) -> str:
+    """What libsinsp has changed since sysdig 0.29.3 printed this; the recordings of now show that it is so."""
+    call, sysdig = ours[0], theirs.split(" ")
+    if sysdig[0] == "<unknown>":
+        return "a call has a name"
+    if call == "mmap" and sysdig[4:7] == ["<NA>"] * 3:
+        return "mmap has a descriptor"
+    if call in ("getuid", "geteuid", "getgid", "getegid") and (ours[7], sysdig[7]) == ("SUCCESS", "<NA>"):
+        return "getuid has a result"
+    # What the call was given counts, not whom the socket was connected to before; nor does one that failed have a peer.
+    if call in ("connect", "sendto") and ours[5] in ("ipv6", "unix") and ours[7] == sysdig[-1]:
+        return "a connection is to whom it was asked for"
+    return "unexplained"
 
 
 @pytest.mark.parametrize("name", ["attack_b", "benign_b", "workload"])
-def test_field_rules_say_what_falco_said(name: str, tmp_path: Path) -> None:
+def test_field_rules_say_what_falco_said(name: str) -> None:
     """Rules over many fields: per rule, which events matched and what the output showed of them."""
-    items = (captures() / "field_rules.yaml").read_text().split("\n- ")
-    kept = [item for item in items if not item.startswith(f"rule: {OF_CONTAINERS}")]
-    (tmp_path / "field_rules.yaml").write_text("\n- ".join(kept))
-    loaded = load([tmp_path / "field_rules.yaml"])
+    loaded = load([captures() / "field_rules.yaml"])
     assert loaded.errors == []
     compiled = RuleSet(loaded.plan(matching="all"))
     header = {"host_id": "h", "host": HOSTNAME, "boot_id": "b", "run": 0, "first_seq": 0, "produced": 0, "delivered": 0}
@@ -256,7 +266,6 @@ def test_field_rules_say_what_falco_said(name: str, tmp_path: Path) -> None:
     ]
     ours = [avro.decode("alert", avro.frame("alert", body)) for body in raw]
     theirs = lines(f"{name}.field_rules.all.jsonl.gz")
-    ours, theirs = ([a for a in alerts if not a["rule"].startswith(OF_CONTAINERS)] for alerts in (ours, theirs))
     mine = {(a["rule"], seen_at(a)): a for a in ours}
     real = {(a["rule"], a["output_fields"]["evt.time"]): a for a in theirs}
     counts: dict[str, Counter[str]] = {}

@@ -186,7 +186,9 @@ fn file(version: u8, tid: i64, cursor: &mut Cursor, batch: &mut Batch) -> Option
         }
         8 => {
             let ends = cursor.take(16)?;
-            name = nul(cursor.text()?);
+            // Old captures have the line of /proc/net/unix to its end.
+            let path = cursor.text()?;
+            name = nul(path.strip_suffix(b"\n").unwrap_or(path));
             tuple = [&[1], ends, &name].concat();
         }
         16 if version >= 2 => {
