@@ -1,6 +1,7 @@
 """What a worker does with a message: enrich and match it. No Kafka in here; `app` and `tiercel up` both drive it."""
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from tiercel.joints.base import Consumer, Producer
 from tiercel.schemas import avro, topics
 
 log = logging.getLogger(__name__)
+
+_SILENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Counters:
     alerts: int = 0
     quarantined: int = 0
     forgotten_hosts: int = 0
+    evicted: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
 
 
@@ -56,6 +60,7 @@ class Worker:
         self._writers = writers
         self._max_hosts = max_hosts
         self._limits = dict(limits or {})
+        self._warned = -_SILENCE_S
         self._hosts: OrderedDict[tuple[int, bytes], Host] = OrderedDict()
 
     def handle(self, partition: int, offset: int, key: bytes, message: bytes) -> list[Output]:
@@ -73,8 +78,21 @@ class Worker:
         self.counters.batches += 1
         self.counters.events += outcome.events
         self.counters.alerts += len(outcome.alerts)
+        if outcome.evicted:
+            self._full(sender, outcome.evicted)
         enriched = self._output(topics.EVENTS, "event_batch", sender, outcome.enriched)
         return [enriched, *(self._output(topics.ALERTS, "alert", sender, alert) for alert in outcome.alerts)]
+
+    def _full(self, sender: bytes, evicted: int) -> None:
+        self.counters.evicted += evicted
+        now = time.monotonic()
+        if now - self._warned >= _SILENCE_S:
+            self._warned = now
+            log.warning(
+                "a host has more than worker.max_threads, max_fds, … allow: the least valuable went host=%s evicted=%d",
+                sender.decode(),
+                self.counters.evicted,
+            )
 
     def _output(self, topic: str, schema: str, key: bytes, body: bytes) -> Output:
         return Output(topic, key, avro.frame(schema, body, self._schema_ids.get(schema)))

@@ -217,6 +217,13 @@ impl Host {
         Ok(host)
     }
 
+    /// Threads, descriptors, users, containers and waiting children that went because a table was full.
+    pub fn evicted(&self) -> u64 {
+        let (state, counters) = (&self.state, self.state.counters);
+        let tables = state.users.evicted() + state.containers.evicted() + state.threads.evicted_orphans;
+        counters.evicted_threads + counters.evicted_fds + tables
+    }
+
     /// Sizes, and what limits and holes have cost.
     pub fn counters(&self) -> HashMap<&'static str, u64> {
         let counters = self.state.counters;

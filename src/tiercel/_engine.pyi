@@ -269,4 +269,8 @@ class Outcome:
         """Events in the enriched batch: those of kernel origin."""
 
     @property
+    def evicted(self) -> int:
+        """Threads, descriptors, users and containers that the limits of the host took during this batch."""
+
+    @property
     def delivered(self) -> int: ...

@@ -38,6 +38,8 @@ pub struct Outcome {
     #[pyo3(get)]
     events: usize,
     #[pyo3(get)]
+    evicted: u64,
+    #[pyo3(get)]
     delivered: u64,
 }
 
@@ -100,6 +102,7 @@ impl PyHost {
                 .as_ref()
                 .map(|rules| rules.version().to_owned())
                 .unwrap_or_default();
+            let evicted = host.evicted();
             let (enriched, alerts) = host.process(&header, &batch, rules, origin);
             Ok(Outcome {
                 enriched: avro::enriched::encode(&header, &batch, &enriched, origin, &version),
@@ -107,6 +110,7 @@ impl PyHost {
                 first_seq: header.first_seq,
                 count: batch.len(),
                 events: enriched.events.len(),
+                evicted: host.evicted().saturating_sub(evicted),
                 delivered: header.delivered,
             })
         });

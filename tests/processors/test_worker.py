@@ -1,0 +1,65 @@
+"""What a worker makes of messages, without Kafka: what it cannot take costs one message, what is too much is told."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from tiercel._engine import Batch, encode_raw
+from tiercel.processors.worker import Worker
+from tiercel.schemas import avro, topics
+
+HEADER: dict[str, Any] = {
+    "host_id": "web1", "host": "web1", "boot_id": "b", "run": 1, "first_seq": 1, "produced": 0, "delivered": 0,
+}  # fmt: skip
+
+
+def message(count: int) -> bytes:
+    """A batch with the forks of so many processes."""
+    batch = Batch()
+    for tid in range(10, 10 + count):
+        batch.append("getcwd", time=tid, tid=tid, params=[0, "/"])
+    return avro.frame("raw_batch", encode_raw(batch, 0, len(batch), HEADER))
+
+
+def test_a_batch_becomes_one_of_events() -> None:
+    (output,) = Worker(None).handle(0, 7, b"web1", message(3))
+    assert (output.topic, output.key) == (topics.EVENTS, b"web1")
+    events = avro.decode("event_batch", output.value)
+    assert (events["offset"], len(events["events"])) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (b"web2", message(1), "the key is not the batch's host id web1"),
+        (b"web1", b"", ""),
+        (b"web1", message(1)[:-1], ""),
+        (b"web1", message(1) + b"\0", ""),
+    ],
+)
+def test_what_cannot_be_taken_is_kept_in_quarantine(key: bytes, value: bytes, reason: str) -> None:
+    worker = Worker(None)
+    (output,) = worker.handle(0, 0, key, value)
+    line, _, kept = output.value.partition(b"\n")
+    assert (output.topic, kept, worker.counters.quarantined) == (topics.QUARANTINE, value, 1)
+    assert reason.encode() in line
+    assert worker.handle(0, 1, b"web1", message(1))[0].topic == topics.EVENTS
+
+
+def test_a_host_that_is_too_much_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(None, limits={"max_threads": 64})
+    with caplog.at_level(logging.WARNING):
+        for offset in range(3):
+            worker.handle(0, offset, b"web1", message(200))
+    (record,) = caplog.records
+    assert "host=web1" in record.getMessage()
+    assert worker.counters.evicted > 136
+
+
+def test_the_host_longest_unheard_is_forgotten() -> None:
+    worker = Worker(None, max_hosts=1)
+    other = avro.frame("raw_batch", encode_raw(Batch(), 0, 0, HEADER | {"host_id": "web2"}))
+    worker.handle(0, 0, b"web1", message(1))
+    worker.handle(0, 1, b"web2", other)
+    assert worker.counters.forgotten_hosts == 1
