@@ -142,11 +142,15 @@ class ContainerSource:
             self._learnt.append((name, container))
 
     def _tell(self, batch: Batch, limit: int) -> int:
-        told = 0
+        """What is learnt counts for all that still waits in the batch, too; what is forgotten, from here on."""
+        early, told = Batch(), 0
         while told < limit and self._learnt:
             name, container = self._learnt.popleft()
-            batch.append("asyncevent", time=time.time_ns(), tid=-1, params=[0, name, encoded(container)])
+            to = early if name == "container" else batch
+            to.append("asyncevent", time=time.time_ns(), tid=-1, params=[0, name, encoded(container)])
             told += 1
+        if len(early):
+            batch.put_first(early)
         return told
 
 

@@ -180,6 +180,18 @@ impl Batch {
         }));
     }
 
+    /// Put the events of another batch before this one's, told no later than its first.
+    pub fn put_first(&mut self, mut other: Batch) {
+        if let Some(first) = self.headers.first() {
+            for header in &mut other.headers {
+                header.ts = header.ts.min(first.ts);
+            }
+        }
+        other.begins_section |= self.begins_section;
+        std::mem::swap(self, &mut other);
+        self.extend(&other, 0..other.len());
+    }
+
     pub fn get(&self, index: usize) -> Event<'_> {
         let header = &self.headers[index];
         let first = header.first_param as usize;
@@ -303,6 +315,21 @@ mod tests {
         assert_eq!(close.int(1), Some(3));
         assert_eq!(close.param(2), None);
         assert_eq!(batch.get(1).text(1), Some(&b"/tmp"[..]));
+    }
+
+    #[test]
+    fn what_is_put_first_is_told_no_later() {
+        let (mut batch, mut other) = (Batch::new(), Batch::new());
+        batch.push(5, 1, 0, EventKind::Chdir, [&0i64.to_le_bytes()[..], b"/a\0"]);
+        other.push(4, 2, 0, EventKind::Chdir, [&0i64.to_le_bytes()[..], b"/b\0"]);
+        other.push(9, 3, 0, EventKind::Chdir, [&0i64.to_le_bytes()[..], b"/c\0"]);
+        batch.put_first(other);
+        let seen: Vec<_> = batch
+            .iter()
+            .map(|event| (event.ts(), event.tid(), event.text(1).map(<[u8]>::to_vec)))
+            .collect();
+        let path = |path: &[u8]| Some(path.to_vec());
+        assert_eq!(seen, [(4, 2, path(b"/b")), (5, 3, path(b"/c")), (5, 1, path(b"/a"))]);
     }
 
     #[test]

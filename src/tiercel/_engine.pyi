@@ -36,6 +36,9 @@ class Batch:
     def extend(self, other: Batch, start: int = 0, stop: int | None = None) -> None:
         """Append events of another batch."""
 
+    def put_first(self, other: Batch) -> None:
+        """Put the events of another batch before this one's, told no later than its first; the other is empty then."""
+
     def truncate(self, len: int) -> None:
         """Forget the events from the `len`-th on."""
 

@@ -108,6 +108,12 @@ impl PyBatch {
         Ok(())
     }
 
+    fn put_first(&mut self, mut other: PyRefMut<'_, PyBatch>) -> PyResult<()> {
+        self.check_room(other.batch.data_len())?;
+        self.batch.put_first(std::mem::take(&mut other.batch));
+        Ok(())
+    }
+
     fn truncate(&mut self, len: usize) {
         self.batch.truncate(len);
     }

@@ -80,6 +80,18 @@ def test_the_engine_learns_what_the_runtime_tells(tmp_path: Path) -> None:
     assert row == ["web", "1.2", True, "docker"]
 
 
+def test_what_is_learnt_counts_for_what_waits_in_the_batch(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with servers.api(path, servers.docker(running=False)):
+        source, batch = ContainerSource(Threads(f"/docker/{servers.ID}"), given(DockerRuntime(path))), Batch()
+        source.snapshot(batch)
+        batch.append("close", time=1, tid=1, params=[0, 3])
+        eventually(lambda: told(source, batch), 5)
+        source.close()
+    assert [event["name"] for event in batch.to_dicts()] == ["asyncevent", "thread_snapshot", "close"]
+    assert Host().field_rows(batch, FIELDS) == [["web", "1.2", True, "docker"]]
+
+
 def test_what_runs_already_is_told_and_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     answers, batch = servers.docker(), Batch()
