@@ -14,6 +14,8 @@ pub(super) const O_DIRECTORY: u64 = 1024;
 pub(super) const O_CLOEXEC: u64 = 4096;
 const FD_UPPER_LAYER: u64 = 32768;
 const FD_LOWER_LAYER: u64 = 65536;
+const FIONCLEX: u64 = 0x5450;
+const FIOCLEX: u64 = 0x5451;
 const F_DUPFD: u64 = 1;
 const F_SETFD: u64 = 3;
 const F_DUPFD_CLOEXEC: u64 = 26;
@@ -138,13 +140,7 @@ impl State {
                 Some(F_DUPFD) => false,
                 Some(F_DUPFD_CLOEXEC) => true,
                 Some(F_SETFD) => {
-                    let cloexec = event.uint(3).unwrap_or(0) & 1 != 0;
-                    if self.threads.fd(slot, old).is_some_and(|fd| fd.cloexec != cloexec)
-                        && let Some(fd) = self.fd_mut(slot, old)
-                    {
-                        fd.cloexec = cloexec;
-                    }
-                    return;
+                    return self.set_cloexec(slot, old, event.uint(3).unwrap_or(0) & 1 != 0);
                 }
                 _ => return,
             },
@@ -158,6 +154,26 @@ impl State {
             ..Fd::clone(fd)
         };
         self.add_fd(slot, new, fd, seen);
+    }
+
+    /// ioctl, which sets the flag of a descriptor as fcntl does.
+    pub(super) fn flagged(&mut self, event: &Event, slot: Slot) {
+        let cloexec = match event.uint(2) {
+            Some(FIOCLEX) => true,
+            Some(FIONCLEX) => false,
+            _ => return,
+        };
+        if let (Some(0), Some(number)) = (event.int(0), event.int(1)) {
+            self.set_cloexec(slot, number, cloexec);
+        }
+    }
+
+    fn set_cloexec(&mut self, slot: Slot, number: i64, cloexec: bool) {
+        if self.threads.fd(slot, number).is_some_and(|fd| fd.cloexec != cloexec)
+            && let Some(fd) = self.fd_mut(slot, number)
+        {
+            fd.cloexec = cloexec;
+        }
     }
 
     /// pipe, pipe2, socketpair.
@@ -203,7 +219,7 @@ impl State {
             K::Eventfd2 => (fd.kind, fd.cloexec) = (FdKind::Event, flagged(1)),
             K::Signalfd => fd.kind = FdKind::Signalfd,
             K::Signalfd4 => (fd.kind, fd.cloexec) = (FdKind::Signalfd, flagged(1)),
-            K::TimerfdCreate => fd.kind = FdKind::Timerfd,
+            K::TimerfdCreate => (fd.kind, fd.cloexec) = (FdKind::Timerfd, event.uint(2).unwrap_or(0) & 1 != 0),
             K::InotifyInit => fd.kind = FdKind::Inotify,
             K::InotifyInit1 => (fd.kind, fd.cloexec) = (FdKind::Inotify, flagged(1)),
             K::EpollCreate => fd.kind = FdKind::Eventpoll,

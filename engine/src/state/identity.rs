@@ -1,6 +1,7 @@
 //! Who a thread is and where: ids, capabilities, directory, session, limits.
 
 use super::State;
+use super::capabilities;
 use super::paths;
 use super::text::Text;
 use super::threads::{Slot, Thread};
@@ -35,6 +36,9 @@ impl State {
         let Some(id) = event.uint(param).map(|id| id as u32).filter(|id| *id != u32::MAX) else {
             return;
         };
+        if matches!(event.kind(), K::Setuid | K::Setresuid | K::Setreuid) {
+            capabilities::follow(&mut self.threads[slot], event, id);
+        }
         let thread = &mut self.threads[slot];
         let field = match event.kind() {
             K::Setuid | K::Setresuid | K::Setreuid => &mut thread.uid,
@@ -136,6 +140,17 @@ impl State {
         let pgid = leader.map_or(-1, |leader| self.threads[leader].pid);
         self.for_process(target, |thread| (thread.vpgid, thread.pgid) = (vpgid, pgid));
         self.threads.touch_group(target);
+    }
+
+    /// Whether an event of a thread that was told of later changes a process that was told of before.
+    pub(super) fn reaches_another(&self, event: &Event, slot: Slot) -> bool {
+        let param = match event.kind() {
+            EventKind::Setpgid => 1,
+            EventKind::Prlimit => 5,
+            _ => return false,
+        };
+        let target = event.int(param).and_then(|number| self.process_of(slot, number));
+        target.is_some_and(|target| target != slot && self.threads[target].told <= event.ts())
     }
 
     /// The process that a thread calls by this number, 0 being its own: by the number in its pid namespace, which it can give to

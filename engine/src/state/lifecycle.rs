@@ -262,6 +262,10 @@ impl State {
         if is_thread {
             thread.flags |= CLONE_FILES;
         } else {
+            if told.vpid == 1 {
+                // The first of a pid namespace: its session and its group have no number there.
+                (thread.sid, thread.vpgid) = (0, 0);
+            }
             thread.flags &= !CLONE_FILES;
             thread.cwd = Text::from(self.cwd(from));
             if let Some(main) = from_main {
@@ -399,7 +403,7 @@ impl State {
     }
 
     /// Take a thread out, its children to their new parent. `keep` is in use and stays whatever happens.
-    fn remove_for(&mut self, tid: i64, keep: Option<Slot>) {
+    pub(super) fn remove_for(&mut self, tid: i64, keep: Option<Slot>) {
         let Some(slot) = self.threads.find(tid) else { return };
         let thread = &mut self.threads[slot];
         let pid = thread.pid;

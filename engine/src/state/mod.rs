@@ -3,6 +3,7 @@
 //! [`State::apply`] takes one event and says what it was about; fields (`crate::fields`) then read the state. Everything is
 //! bounded, whatever the events claim: tables have limits with counters, chains of parents are cut.
 
+mod capabilities;
 pub mod containers;
 pub mod describe;
 pub mod fds;
@@ -153,7 +154,7 @@ impl State {
             let thread = &self.threads[slot];
             // It was there when the host began to tell of it, and nothing else would take it away.
             let exits = kind == EventKind::Procexit && thread.clone_ts != 0 && thread.clone_ts <= event.ts();
-            if event.ts() < thread.told && !exits {
+            if event.ts() < thread.told && !exits && !self.reaches_another(event, slot) {
                 // What the host told of this thread later holds: an older event could only take it back.
                 if info.flags & table::CREATES_FD != 0 && seen.fd == Some(-1) {
                     seen.fd = event.int(0).filter(|fd| *fd >= 0).or(Some(-1));
@@ -272,6 +273,7 @@ impl State {
             | K::PidfdOpen => {
                 self.made(event, slot, seen);
             }
+            K::Ioctl => self.flagged(event, slot),
             K::PidfdGetfd => self.fetched(event, slot, seen),
             K::Socket => self.socket(event, slot, seen),
             K::Bind => self.bound(event, slot, seen),
@@ -307,5 +309,7 @@ impl State {
 pub(crate) mod tests;
 #[cfg(test)]
 mod tests_files;
+#[cfg(test)]
+mod tests_kernel;
 #[cfg(test)]
 mod tests_process;

@@ -2,6 +2,7 @@
 
 use super::fds::{Fd, FdKind, Protocol, Role, Socket};
 use super::memory::Memory;
+use super::sockets::ip_kind;
 use super::text::Text;
 use super::threads::{CLONE_FILES, Slot, Thread};
 use super::users::User;
@@ -127,8 +128,24 @@ impl State {
             }
             thread.children = std::mem::take(&mut old.children);
         }
-        self.threads.insert(thread);
+        let slot = self.threads.insert(thread);
+        if event.ts() != 0 {
+            self.told_alone(slot);
+        }
         self.threads.touch_all();
+    }
+
+    /// A live host tells a process by its first thread, and those that it has follow: what it had before is gone, whoever
+    /// saw it go.
+    fn told_alone(&mut self, slot: Slot) {
+        let (tid, pid) = (self.threads[slot].tid, self.threads[slot].pid);
+        if tid != pid {
+            return;
+        }
+        let members = self.threads.group(pid).map(|group| group.members.clone());
+        for other in members.unwrap_or_default().into_iter().filter(|member| *member != tid) {
+            self.remove_for(other, Some(slot));
+        }
     }
 
     /// Nobody can say any more what this thread, or its process, is.
@@ -175,6 +192,7 @@ impl State {
         match (tuple, addr) {
             (Some(SockTuple::Ip(source, destination)), _) => {
                 let (source, destination) = address::unmapped(source, destination);
+                fd.kind = ip_kind(destination, false);
                 fd.socket = Socket::Pair(source, destination);
                 fd.connected = fd.protocol == Protocol::Tcp;
                 fd.role = Role::Client;
@@ -203,9 +221,12 @@ impl State {
                 }
             }
             (_, Some(SockAddr::Ip(end))) => {
+                // As bind has it: the name is the address as it is.
+                fd.socket = Socket::Server(end);
+                fd.rename();
+                fd.kind = ip_kind(end.unmapped(), true);
                 fd.socket = Socket::Server(end.unmapped());
                 fd.role = Role::Server;
-                fd.rename();
             }
             _ => {}
         }

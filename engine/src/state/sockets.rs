@@ -25,7 +25,7 @@ fn protocol(kind: u64, number: u64) -> Protocol {
     }
 }
 
-fn ip_kind(end: Endpoint, server: bool) -> FdKind {
+pub(super) fn ip_kind(end: Endpoint, server: bool) -> FdKind {
     match (end.ip.is_ipv4(), server) {
         (true, false) => FdKind::Ipv4,
         (true, true) => FdKind::Ipv4Server,

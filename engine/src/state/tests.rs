@@ -572,6 +572,7 @@ fn told_again_its_descriptors_are_those_and_it_dies_once() {
     push(&mut batch, 20, 7, K::FdSnapshot, &[P::I(3), P::B(&[1]), P::T("/lost")]);
     told(&mut batch, 30, 7, "bash");
     push(&mut batch, 30, 7, K::FdSnapshot, &[P::I(4), P::B(&[1]), P::T("/there")]);
+    clone(&mut batch, 31, 8, 0, 7, 1, 8192);
     guesses(&mut state, &batch);
     let slot = state.threads.find(7).unwrap();
     assert!(state.threads.fd(slot, 3).is_none());
