@@ -66,16 +66,23 @@ __noinline u32 scratch__sockaddr(struct scratch *s, u32 pos, u64 address, u32 le
     return pos - start;
 }
 
-// Bound name of a Unix socket and a NUL.
+// Bound name of a Unix socket and a NUL. An abstract one has no NUL behind it, only a length.
 static __always_inline u32 scratch__unix_name(struct scratch *s, u32 pos, u64 sk) {
     u64 bound = sk ? (u64)READ(struct unix_sock, sk, addr) : 0;
     u32 len = 0;
     if (bound && (targ_raw || targ_probe_kernel)) {
         u64 name = bound + bpf_core_field_offset(struct unix_address, name) + 2;
-        if (!(read__kernel_u64(name) & 0xff))
+        u32 size = READ(struct unix_address, bound, len) - 2;
+        if (!(read__kernel_u64(name) & 0xff)) {
             name++;
+            size--;
+        }
         *(volatile u64 *)&s->node = name; // through memory: a function of its own takes plain numbers only
         len = scratch__name(s, pos, *(volatile u64 *)&s->node);
+        if (len > size)
+            len = size;
+        if (len > SUN_PATH_MAX)
+            len = 0;
     }
     s->data[(pos + len) & POSITION_MASK] = 0;
     return len + 1;
@@ -172,6 +179,19 @@ __noinline u64 iovec__size(u64 iovec, u32 count) {
 
 static __always_inline void record__sockaddr(struct record *r, u64 address, u32 len) {
     record__push(r, scratch__sockaddr(r->s, r->pos, address, len));
+}
+
+// The address of a successful bind. Asked for port 0, the kernel chose one.
+static __always_inline void record__bound(struct record *r, s32 fd, u64 address, u32 len) {
+    len = scratch__sockaddr(r->s, r->pos, address, len);
+    u64 sk = len == 1 + 4 + 2 || len == 1 + 16 + 2 ? fd__sock(fd) : 0;
+    if (sk) {
+        u32 at = r->pos + len - 2;
+        OPAQUE(at);
+        at &= POSITION_MASK;
+        STORE(u16, &r->s->data[at], port(READ(struct inet_sock, sk, inet_sport)));
+    }
+    record__push(r, len);
 }
 
 static __always_inline void record__socktuple(struct record *r, s32 fd, u64 address, bool inbound) {

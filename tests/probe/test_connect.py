@@ -1,3 +1,4 @@
+import functools
 import socket
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def test_a_refused_connection_has_an_address_and_no_tuple(trace: Tracer) -> None
     with socket.socket() as client:
         params = trace.one("connect", lambda: client.connect_ex(("127.0.0.1", 1)))
         assert params == {"res": -111, "tuple": None, "fd": client.fileno(), "addr": (2, "127.0.0.1", 1)}
+
+
+def test_an_abstract_name_ends_where_its_length_says(trace: Tracer) -> None:
+    names = [b"\0tiercel-" + b"x" * length for length in (90, 1, 40, 99)]  # memory that a longer name was in
+    for name in names:
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+            server.bind(name)
+            server.listen()
+            params = trace.one("connect", functools.partial(client.connect, name))
+            assert params["tuple"][3] == name[1:].decode()
 
 
 def test_a_unix_socket(trace: Tracer, tmp_path: Path) -> None:
