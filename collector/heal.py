@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from tiercel._engine import Batch
 from tiercel.collector import proc
+from tiercel.collector.descriptors import Tables
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Healer:
     def splice(self, batch: Batch, events: Batch, questions: list[Question]) -> None:
         """Append `events` to the batch, and before each that carries a question what it asks for."""
         self._fill()
-        tables = proc.Tables()
+        tables = Tables()
         for question in [*self._waiting.values()]:
             if self._left <= 0:
                 break
@@ -119,7 +120,7 @@ class Healer:
         whole = question.whole or (first is not None and first.whole)
         self._waiting[question.tid] = question._replace(whole=whole)
 
-    def _answer(self, batch: Batch, question: Question, tables: proc.Tables, *, late: bool = False) -> None:
+    def _answer(self, batch: Batch, question: Question, tables: Tables, *, late: bool = False) -> None:
         begun = self._clock()
         try:
             complete = self._describe(batch, question, tables)
@@ -132,7 +133,7 @@ class Healer:
                 self._guess(batch, question)
         self._left -= self._clock() - begun
 
-    def _describe(self, batch: Batch, question: Question, tables: proc.Tables) -> bool:
+    def _describe(self, batch: Batch, question: Question, tables: Tables) -> bool:
         """Append what is asked for; whether nothing of it was missing."""
         if self._is_answered(question):
             return True
@@ -147,7 +148,7 @@ class Healer:
             self._remember(question.pid, begun)
         return complete
 
-    def _ancestors(self, batch: Batch, pid: int, tables: proc.Tables) -> None:
+    def _ancestors(self, batch: Batch, pid: int, tables: Tables) -> None:
         """Append the ancestors that are not known, the oldest first."""
         unknown: list[Batch] = []
         while pid > 0 and len(unknown) < _ANCESTORS_MAX and not self._marks.knows(pid):

@@ -2,20 +2,21 @@
 threads and descriptors, read from /proc.
 
 Processes come and go while this reads: whatever is gone by then is left out, and so are kernel threads. Values of
-environment variables do not leave the host: `env` stays empty. The time of a thread's description is that of its end:
-what it says is certain for events after it, a guess for those before.
+environment variables do not leave the host: `env` stays empty. The time of a process's description is that at which it
+was begun: what happened before is in it, and what happens later is told by events, though some of it may be in it, too.
 """
 
 import os
 import resource
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tiercel._engine import Batch
-from tiercel.collector import interfaces, sockets
+from tiercel.collector import descriptors, interfaces
+from tiercel.collector.descriptors import Tables, lines, link
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _CLONE_THREAD, _CLONE_FILES, _CHILD_IN_PIDNS = 8192, 1, 536_870_912
@@ -25,23 +26,10 @@ _PF_KTHREAD, _PF_EXITING = 0x0020_0000, 4
 # Where cgroup v2 has one path, captures name these controllers.
 _CONTROLLERS = ("cpuset", "cpu", "cpuacct", "io", "memory")
 
-_FILE, _DIRECTORY, _FIFO, _UNKNOWN = 1, 2, 7, 1
-_ANONYMOUS = {
-    **{"[eventfd]": 9, "[signalfd]": 11, "[eventpoll]": 12, "inotify": 13, "[inotify]": 13, "[timerfd]": 14},
-    **{"[userfaultfd]": 18, "[io_uring]": 19, "[pidfd]": 21},
-}
-# (bit of the kernel, bit of the file_flags table); the access mode is apart.
-_FLAGS = (
-    *((os.O_CREAT, 4), (os.O_APPEND, 8), (os.O_DSYNC, 16), (os.O_EXCL, 32), (os.O_NONBLOCK, 64), (os.O_TRUNC, 256)),
-    *((os.O_DIRECT, 512), (os.O_DIRECTORY, 1024), (os.O_CLOEXEC, 4096), (0o4000000, 128)),
-)
-
 
 # Of one process: what the engine keeps at most, and a bound for what /proc makes up.
 _THREADS_MAX, _FDS_MAX = 16_384, 4096
 _ANCESTORS_MAX = 64
-
-Tables = dict[str, sockets.Table]
 
 
 def snapshot(
@@ -55,16 +43,26 @@ def snapshot(
     gives UTC ns.
     """
     now = clock()
+    # Of the kernel's two clocks, start times are told in the one that counts suspended time.
+    offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     _users(batch, now)
     interfaces.append(batch, now)
-    processes = sorted(_processes(root, known), key=lambda process: process.pid)
+    processes: list[_Process] = []
+    files, tables = Batch(), Tables(again=True)
+    for pid in sorted(int(entry.name) for entry in os.scandir(root) if entry.name.isdigit()):
+        known(pid)
+        told = clock()
+        try:
+            process = _process(root / str(pid), offset, told)
+        except (OSError, ValueError, IndexError, KeyError):
+            continue
+        if process is not None:
+            processes.append(process)
+            descriptors.append(files, told, root / str(pid), tables)
     inits = {process.pid_namespace: process.started for process in processes if process.vpid == 1}
-    files, tables = Batch(), Tables()
     for process in processes:
-        _descriptors(files, now, root / str(process.pid), tables)
-    now = clock()
-    for process in processes:
-        process.append(batch, now, inits.get(process.pid_namespace, 0))
+        process.append(batch, inits.get(process.pid_namespace, 0))
+    tables.rest(files)
     batch.extend(files)
 
 
@@ -84,14 +82,15 @@ class Description:
         """Append the process with its descriptors, or the thread `only` alone; whether nothing was missing."""
         if only is not None:
             self._check(self._path / "task" / str(only))
-        process = _process(self._path, self._offset, only)
+        told = clock()
+        process = _process(self._path, self._offset, told, only)
         if process is None:
             return False
         self.parent = process.ppid
         files = Batch()
         if only is None:
-            _descriptors(files, clock(), self._path, tables, _FDS_MAX)
-        process.append(batch, clock(), _init_started(self._root, process, self._offset))
+            descriptors.append(files, told, self._path, tables, _FDS_MAX)
+        process.append(batch, _init_started(self._root, process, self._offset))
         batch.extend(files)
         return bool(process.exepath and process.comms)
 
@@ -106,7 +105,7 @@ def _init_started(root: Path, process: "_Process", offset: int) -> int:
     try:
         for _ in range(_ANCESTORS_MAX):
             place = root / str(pid)
-            if os.fsdecode(_link(place / "ns" / "pid")) != process.pid_namespace:
+            if os.fsdecode(link(place / "ns" / "pid")) != process.pid_namespace:
                 return 0
             numbers = _numbers(place)
             if vpid == 1:
@@ -119,27 +118,21 @@ def _init_started(root: Path, process: "_Process", offset: int) -> int:
 
 
 def _users(batch: Batch, now: int) -> None:
-    for line in _lines(Path("/etc/passwd")):
+    for line in lines(Path("/etc/passwd")):
         name, _, uid, gid, _, home, shell, *_ = [*line.split(":"), *[""] * 7]
         if uid.isdigit() and gid.isdigit():
             batch.append("useradded", time=now, tid=-1, params=[int(uid), int(gid), name, home, shell, ""])
-    for line in _lines(Path("/etc/group")):
+    for line in lines(Path("/etc/group")):
         name, _, gid, *_ = [*line.split(":"), *[""] * 3]
         if gid.isdigit():
             batch.append("groupadded", time=now, tid=-1, params=[int(gid), name, ""])
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return []
 
 
 @dataclass
 class _Process:
     """One process as /proc tells it."""
 
+    told: int
     pid: int
     ppid: int
     sid: int
@@ -165,11 +158,11 @@ class _Process:
     capabilities: tuple[int, int, int]
     exe: os.stat_result | None = field(default=None)
 
-    def append(self, batch: Batch, now: int, pidns_start: int) -> None:
+    def append(self, batch: Batch, pidns_start: int) -> None:
         for tid, comm in self.comms.items():
-            self._append_thread(batch, now, tid, comm, pidns_start)
+            self._append_thread(batch, tid, comm, pidns_start)
 
-    def _append_thread(self, batch: Batch, now: int, tid: int, comm: bytes, pidns_start: int) -> None:
+    def _append_thread(self, batch: Batch, tid: int, comm: bytes, pidns_start: int) -> None:
         exe = self.exe
         flags = (_CLONE_THREAD | _CLONE_FILES if tid != self.pid else 0) | (
             _CHILD_IN_PIDNS if self.vpid != self.pid else 0
@@ -190,10 +183,10 @@ class _Process:
             *self.memory,
             *self.faults,
         ]
-        batch.append("thread_snapshot", time=now, tid=tid, params=params)
+        batch.append("thread_snapshot", time=self.told, tid=tid, params=params)
 
     def _exe_flags(self) -> int:
-        memfd = _EXE_MEMFD if self.exepath.startswith(b"/memfd:") else 0
+        memfd = _EXE_MEMFD if self.exepath.startswith(descriptors.MEMFD[1:]) else 0
         if self.exe is None:
             return memfd
         mode = self.exe.st_mode
@@ -207,26 +200,12 @@ class _Process:
         return memfd | (_EXE_WRITABLE if self.uid == 0 or mode & mine else 0)
 
 
-def _processes(root: Path, known: Callable[[int], object]) -> Iterator[_Process]:
-    # Of the kernel's two clocks, start times are told in the one that counts suspended time.
-    offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    for entry in os.scandir(root):
-        if entry.name.isdigit():
-            known(int(entry.name))
-            try:
-                process = _process(root / entry.name, offset)
-            except (OSError, ValueError, IndexError, KeyError):
-                continue
-            if process is not None:
-                yield process
-
-
 def _numbers(path: Path) -> list[bytes]:
     """The fields of stat behind the name."""
     return (path / "stat").read_bytes().rpartition(b")")[2].split()
 
 
-def _process(path: Path, offset: int, only: int | None = None) -> _Process | None:
+def _process(path: Path, offset: int, told: int, only: int | None = None) -> _Process | None:
     """A process with all threads, or with `only` one; None for those of the kernel and those that have begun to exit:
     their exit is an event of before, and nothing would take them away again.
     """
@@ -242,7 +221,7 @@ def _process(path: Path, offset: int, only: int | None = None) -> _Process | Non
     vtids: dict[int, int] = {}
     if only is not None and int(_numbers(path / "task" / str(only))[6]) & _PF_EXITING:
         return None
-    tasks = [only] if only is not None else sorted(int(entry.name) for entry in (path / "task").iterdir())
+    tasks = [only] if only is not None else _tasks(path, pid)
     for tid in tasks[:_THREADS_MAX]:
         task = path / "task" / str(tid)
         try:
@@ -252,12 +231,15 @@ def _process(path: Path, offset: int, only: int | None = None) -> _Process | Non
         except (OSError, KeyError):
             continue  # this thread alone is gone
         comms[tid] = comm
-    exepath = _link(path / "exe").removesuffix(b" (deleted)")
+    exepath = link(path / "exe").removesuffix(descriptors.DELETED)
+    if exepath.startswith(descriptors.MEMFD):
+        exepath = exepath[1:]  # as the kernel names it in an exec
     try:
         exe = (path / "exe").stat()
     except OSError:
         exe = None
     return _Process(
+        told=told,
         pid=pid,
         ppid=int(numbers[1]),
         sid=int(status["NSsid"].split()[-1]),
@@ -268,21 +250,26 @@ def _process(path: Path, offset: int, only: int | None = None) -> _Process | Non
         comms=comms,
         exepath=exepath,
         arguments=command.removesuffix(b"\0").split(b"\0") if command else [],
-        cwd=_link(path / "cwd"),
-        root=_link(path / "root"),
+        cwd=_place(path / "cwd"),
+        root=link(path / "root"),
         cgroups=_cgroups(path / "cgroup"),
         uid=int(status["Uid"].split()[1]),
         gid=int(status["Gid"].split()[1]),
         login=_number(path / "loginuid", _NO_ID),
         tty=max(0, int(numbers[4])),
         started=offset + int(numbers[19]) * _TICK_NS,
-        pid_namespace=os.fsdecode(_link(path / "ns" / "pid")),
+        pid_namespace=os.fsdecode(link(path / "ns" / "pid")),
         memory=(_kilobytes(status, "VmSize"), _kilobytes(status, "VmRSS"), _kilobytes(status, "VmSwap")),
         faults=(int(numbers[9]), int(numbers[7])),
-        limit=_limit(pid),
+        limit=_limit(path),
         capabilities=(int(status["CapInh"], 16), int(status["CapPrm"], 16), int(status["CapEff"], 16)),
         exe=exe,
     )
+
+
+def _tasks(path: Path, pid: int) -> list[int]:
+    """The first thread first: who is told of a process by it forgets the others until they are told."""
+    return sorted((int(entry.name) for entry in (path / "task").iterdir()), key=lambda tid: (tid != pid, tid))
 
 
 def _status(path: Path) -> dict[str, str]:
@@ -301,77 +288,41 @@ def _number(path: Path, default: int) -> int:
         return default
 
 
-def _limit(pid: int) -> int:
+def _limit(path: Path) -> int:
     try:
-        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+        limit = resource.prlimit(int(path.name), resource.RLIMIT_NOFILE)[0]
     except OSError:
-        return -1
+        # Of other users it takes CAP_SYS_RESOURCE; reading does not.
+        words = [line.split() for line in lines(path / "limits") if line.startswith("Max open files")]
+        return int(words[0][3]) if words and words[0][3].isdigit() else -1
     return -1 if limit == resource.RLIM_INFINITY else limit
-
-
-def _link(path: Path) -> bytes:
-    try:
-        return os.readlink(os.fsencode(path))  # noqa: PTH115 - names of files are bytes
-    except OSError:
-        return b""
 
 
 def _cgroups(path: Path) -> bytes:
     """`subsys=path` with a NUL each, as captures have them."""
-    pairs = []
-    for line in _lines(path):
+    found: dict[str, str] = {}
+    unified = None
+    for line in lines(path):
         _, _, rest = line.partition(":")
         names, _, place = rest.partition(":")
-        for name in names.removeprefix("name=").split(",") if names else _CONTROLLERS:
-            pairs.append(os.fsencode(f"{name}={place}") + b"\0")
-    return b"".join(pairs)[:4096]
+        if names:
+            found |= dict.fromkeys(names.removeprefix("name=").split(","), place)
+        else:
+            unified = place
+    if unified is not None:
+        # A controller that has a hierarchy of its own is not in the unified one. Version 1 calls io blkio.
+        own = found.keys() | ({"io"} if "blkio" in found else set())
+        found |= dict.fromkeys((name for name in _CONTROLLERS if name not in own), unified)
+    return b"".join(os.fsencode(f"{name}={place}") + b"\0" for name, place in found.items())[:4096]
 
 
-def _descriptors(batch: Batch, now: int, path: Path, known: Tables, most: int | None = None) -> None:
-    try:
-        numbers = [int(entry.name) for entry in (path / "fd").iterdir()]
-    except OSError:
-        return
-    for number in sorted(numbers)[:most]:
-        link = path / "fd" / str(number)
-        name = _link(link)
+def _place(path: Path) -> bytes:
+    """Where a link leads, by the name that it had: that it is gone, the kernel says in the same words."""
+    name = link(path)
+    if name.endswith(descriptors.DELETED):
         try:
-            found = link.stat()
-            flags = _flags(path / "fdinfo" / str(number))
+            if not path.stat().st_nlink:
+                return name.removesuffix(descriptors.DELETED)
         except OSError:
-            continue
-        kind, l4, pair, address = _UNKNOWN, 0, None, None
-        if name.startswith(b"socket:["):
-            table = known.setdefault(os.fsdecode(_link(path / "ns" / "net")), sockets.Table(path / "net"))
-            place = table.find(found.st_ino)
-            if place is None:
-                continue
-            kind, l4, pair, address, name = place.kind, place.l4, place.pair, place.address, place.path
-        elif name.startswith(b"anon_inode:"):
-            text = name.removeprefix(b"anon_inode:").decode(errors="replace")
-            kind = _ANONYMOUS.get(text, 17 if text.startswith("bpf") else _UNKNOWN)
-            if kind == _UNKNOWN:
-                continue
-        elif name.startswith(b"/memfd:"):
-            kind = 20
-        elif stat.S_ISFIFO(found.st_mode):
-            kind = _FIFO
-        elif stat.S_ISDIR(found.st_mode):
-            kind = _DIRECTORY
-        device = os.major(found.st_dev) << 8 | os.minor(found.st_dev) & 0xFF | (os.minor(found.st_dev) & ~0xFF) << 12
-        batch.append(
-            "fd_snapshot",
-            time=now,
-            tid=int(path.name),
-            params=[number, kind, name, flags, device & 0xFFFF_FFFF, found.st_ino, l4, pair, address],
-        )
-
-
-def _flags(path: Path) -> int:
-    """Bits of the file_flags table."""
-    for line in _lines(path):
-        if line.startswith("flags:"):
-            bits = int(line.split()[1], 8)
-            # The access modes 0, 1, 2 are 1 (read), 2 (write), 3 (both) in the table.
-            return ((bits & os.O_ACCMODE) + 1) & 3 | sum(ours for theirs, ours in _FLAGS if bits & theirs == theirs)
-    return 0
+            pass
+    return name

@@ -9,8 +9,8 @@ from pathlib import Path
 
 _INET, _INET6, _UNIX = 2, 10, 1
 # Numbers of the fd_snapshot event: kinds of descriptors, and protocols.
-_IPV4, _IPV6, _IPV4_SERVER, _IPV6_SERVER, _UNIX_KIND, _NETLINK = 3, 4, 5, 6, 8, 15
-_LISTEN = 0x0A
+_IPV4, _IPV6, _IPV4_SERVER, _IPV6_SERVER, _UNIX_KIND, _UNSUPPORTED, _NETLINK = 3, 4, 5, 6, 8, 10, 15
+_LISTEN, _RAW = 0x0A, 5
 _PROTOCOLS = (("tcp", 2), ("tcp6", 2), ("udp", 3), ("udp6", 3), ("icmp", 4), ("icmp6", 4), ("raw", 5), ("raw6", 5))
 
 
@@ -23,6 +23,23 @@ class Socket:
     pair: tuple[object, ...] | None = None
     address: tuple[int, str, int] | None = None
     path: bytes = b""
+
+
+# What the kernel calls the protocol of a socket, and how that is told of one that has no address yet.
+_BY_NAME = {
+    **{"TCP": Socket(_IPV4, 2), "UDP": Socket(_IPV4, 3), "PING": Socket(_IPV4, 4), "RAW": Socket(_IPV4, 5)},
+    **{"TCPv6": Socket(_IPV6, 2), "UDPv6": Socket(_IPV6, 3), "PINGv6": Socket(_IPV6, 4), "RAWv6": Socket(_IPV6, 5)},
+    **{"UNIX": Socket(_UNIX_KIND), "UNIX-STREAM": Socket(_UNIX_KIND), "NETLINK": Socket(_NETLINK)},
+}
+
+
+def of_no_table(link: Path) -> Socket:
+    """A socket that is in no table, as it is neither bound nor connected, or of a family that has none."""
+    try:
+        name = os.getxattr(link, "system.sockprotoname").rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        name = ""
+    return _BY_NAME.get(name, Socket(_UNSUPPORTED))
 
 
 class Table:
@@ -41,7 +58,8 @@ class Table:
             for words in self._rows(name):
                 found[int(words[9])] = _internet(words, l4)
         for words in self._rows("unix"):
-            path = os.fsencode(words[7]) if len(words) > 7 else b""
+            # The kernel shows an abstract name with @; events have it without.
+            path = os.fsencode(words[7]).removeprefix(b"@") if len(words) > 7 else b""
             found[int(words[6])] = Socket(_UNIX_KIND, pair=(_UNIX, int(words[0].rstrip(":"), 16), 0, path), path=path)
         for words in self._rows("netlink"):
             found[int(words[9])] = Socket(_NETLINK)
@@ -60,6 +78,8 @@ def _internet(words: list[str], l4: int) -> Socket:
     remote, remote_port = _endpoint(words[2])
     six = ":" in local
     family = _INET6 if six else _INET
+    if l4 == _RAW and not remote_port:
+        return Socket(_IPV6 if six else _IPV4, l4)  # in place of a port stands the number of its protocol
     if (int(words[3], 16) == _LISTEN and l4 == 2) or not remote_port:
         return Socket(_IPV6_SERVER if six else _IPV4_SERVER, l4, address=(family, local, local_port))
     return Socket(_IPV6 if six else _IPV4, l4, pair=(family, local, local_port, remote, remote_port))
