@@ -56,6 +56,7 @@ impl State {
             .map(|child| self.threads[child].tid)
             .collect();
         children.sort_unstable();
+        children.dedup();
         let mut fds: Vec<_> = match self.threads.fd_owner(slot) {
             Some(owner) => self.threads[owner].fds.iter().collect(),
             None => Vec::new(),

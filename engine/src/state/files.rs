@@ -134,6 +134,10 @@ impl State {
             return;
         };
         let Some(old) = event.int(1) else { return };
+        // dup2 of a number to itself leaves all as it is.
+        if new == old && event.kind() != EventKind::Fcntl {
+            return;
+        }
         let cloexec = match event.kind() {
             EventKind::Dup3 => event.uint(3).unwrap_or(0) & O_CLOEXEC != 0,
             EventKind::Fcntl => match event.uint(2) {

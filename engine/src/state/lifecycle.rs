@@ -454,9 +454,8 @@ impl State {
             }
         }
         for child in children {
-            let tid = self.threads[child].tid;
-            self.threads[child].ptid = parent;
-            self.threads.adopt(parent, tid);
+            self.threads.set_parent(child, parent);
+            self.threads.adopt(parent, self.threads[child].tid);
             self.threads.touch_tree(child);
         }
     }

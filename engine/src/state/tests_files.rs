@@ -32,6 +32,18 @@ fn a_copy_of_something_unknown_is_unknown() {
 }
 
 #[test]
+fn a_copy_to_itself_changes_nothing() {
+    let mut batch = two_files();
+    openat(&mut batch, 3, 10, 5, -100, "/five", 4096);
+    push(&mut batch, 4, 10, K::Dup2, &[P::I(5), P::I(5), P::I(5)]);
+    push(&mut batch, 4, 10, K::Dup2, &[P::I(4), P::I(5), P::I(4)]);
+    let state = run(&batch);
+    let slot = state.threads.find(10).unwrap();
+    let cloexec = |fd| state.threads.fd(slot, fd).unwrap().cloexec;
+    assert_eq!((cloexec(5), cloexec(4)), (true, false));
+}
+
+#[test]
 fn handed_descriptors_are_not_what_their_numbers_were() {
     let rights = |fds: &[i32]| {
         let mut message = (16 + 4 * fds.len() as u64).to_le_bytes().to_vec();

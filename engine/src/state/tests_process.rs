@@ -174,3 +174,36 @@ fn an_old_capture_tells_the_program_by_its_call() {
     push(&mut batch, 3, 10, K::Execve, &params);
     assert_eq!(&*run(&batch).threads.get(10).unwrap().exepath, b"<NA>");
 }
+
+#[test]
+fn children_are_processes_and_told_once() {
+    let mut batch = Batch::new();
+    for (tid, ptid) in [(5, 0), (10, 5), (11, 10)] {
+        snapshot(&mut batch, tid, tid, ptid, "a");
+    }
+    // 11 comes again, as its exit was lost; then 5 takes it over, and a thread of 10 has its number.
+    clone(&mut batch, 2, 10, 11, 10, 5, 0);
+    let children = |batch: &Batch, tid| run(batch).describe(tid).unwrap()["children"].clone();
+    assert_eq!(children(&batch, 10), serde_json::json!([11]));
+    gone(&mut batch, 3, 10, 5);
+    push(&mut batch, 4, 5, K::Switch, &[P::I(1)]);
+    assert_eq!(children(&batch, 5), serde_json::json!([11]));
+    gone(&mut batch, 5, 11, 5);
+    clone(&mut batch, 3_000_000_000, 5, 12, 5, 0, 0);
+    clone(&mut batch, 3_000_000_000, 12, 11, 12, 5, CLONE_THREAD);
+    assert_eq!(children(&batch, 5), serde_json::json!([12]));
+}
+
+#[test]
+fn threads_go_with_their_process_to_its_new_parent() {
+    let mut batch = Batch::new();
+    for (tid, ptid) in [(5, 0), (10, 5), (11, 10)] {
+        snapshot(&mut batch, tid, tid, ptid, "a");
+    }
+    clone(&mut batch, 2, 11, 12, 11, 10, CLONE_THREAD);
+    gone(&mut batch, 3, 10, 5);
+    push(&mut batch, 4, 5, K::Switch, &[P::I(1)]);
+    let state = run(&batch);
+    let parents = [11, 12].map(|tid| state.threads.get(tid).unwrap().ptid);
+    assert_eq!(parents, [5, 5]);
+}

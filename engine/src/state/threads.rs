@@ -162,6 +162,11 @@ impl Thread {
         self.tid == self.pid || self.flags & MAIN_THREAD != 0
     }
 
+    /// Forked by that thread; mere threads share the parent of their process, but are no children.
+    fn is_child_of(&self, parent: i64) -> bool {
+        self.ptid == parent && self.is_main()
+    }
+
     pub fn in_container(&self) -> bool {
         !self.container.is_empty() && *self.container != *super::containers::HOST
     }
@@ -406,6 +411,19 @@ impl Threads {
         self[slot].children.push(child);
     }
 
+    /// Another parent for a process: all its threads have the same.
+    pub fn set_parent(&mut self, main: Slot, parent: i64) {
+        self[main].ptid = parent;
+        let Some(group) = self.groups.get(&self[main].pid) else {
+            return;
+        };
+        for tid in &group.members {
+            if let Some(member) = self.index.get(tid) {
+                self.slots[*member as usize].ptid = parent;
+            }
+        }
+    }
+
     fn drop_former_children(&mut self, slot: Slot) {
         let mut children = std::mem::take(&mut self[slot].children);
         let parent = self[slot].tid;
@@ -415,7 +433,7 @@ impl Threads {
 
     /// Keep what is a child still, once each: a number that came again was adopted again.
     fn keep_children(&self, parent: i64, children: &mut Vec<i64>) {
-        children.retain(|tid| self.get(*tid).is_some_and(|child| child.ptid == parent));
+        children.retain(|tid| self.get(*tid).is_some_and(|child| child.is_child_of(parent)));
         children.sort_unstable();
         children.dedup();
     }
@@ -467,7 +485,7 @@ impl Threads {
             .children
             .iter()
             .filter_map(|tid| self.find(*tid))
-            .filter(|child| self[*child].ptid == parent.tid)
+            .filter(|child| self[*child].is_child_of(parent.tid))
     }
 
     /// Take a thread out of the table, and out of its group.

@@ -1,0 +1,66 @@
+"""Model test: after any acts of processes the engine knows of each thread what the slow oracle knows."""
+
+import os
+from typing import Any
+
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from tests.engine import acts, acts_fds
+from tests.engine.events import EVENTS
+from tests.engine.world import STRANGERS, TIDS, World
+from tiercel._engine import Batch, Host
+
+HEADER = {"host_id": "h", "host": "vm", "boot_id": "b", "run": 1, "time": 1, "produced": 0, "delivered": 0, "lost": []}
+# More by hand: TIERCEL_MODEL_EXAMPLES=20000.
+EXAMPLES = int(os.environ.get("TIERCEL_MODEL_EXAMPLES", "400"))
+
+NO_SOCKET = dict.fromkeys(("l4proto", "role", "source", "destination")) | {"connected": False}
+
+ACTS = acts.ACTS | acts_fds.ACTS
+act = st.tuples(st.sampled_from(sorted(ACTS)), st.binary(min_size=14, max_size=14))
+# Lists of all lengths alike: of themselves they are mostly short.
+lives = st.integers(0, 40).flatmap(lambda count: st.lists(act, min_size=count, max_size=count))
+
+
+def batch_of(events: list[tuple[str, int, int, dict[str, Any]]]) -> Batch:
+    batch = Batch()
+    for name, time, tid, params in events:
+        batch.append(name, time=time, tid=tid, params=[params.get(param[0]) for param in EVENTS[name][6]])
+    return batch
+
+
+def known(expected: dict[str, Any] | None, found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the engine says of what the oracle knows."""
+    if expected is None or found is None:
+        return found
+    kept = {key: found[key] for key in expected}
+    if "fds" in expected:
+        # Of what is no socket the engine says nothing about peers.
+        kept["fds"] = {number: NO_SOCKET | fd for number, fd in found["fds"].items()}
+    return kept
+
+
+def compare(host: Host, world: World) -> None:
+    for tid in TIDS + STRANGERS:
+        expected = world.oracle.describe(tid)
+        found = known(expected, host.describe(tid))
+        assert found == expected, f"thread {tid}"
+
+
+@settings(max_examples=EXAMPLES)
+@given(lives)
+def test_any_acts(life: list[tuple[str, bytes]]) -> None:
+    world, host = World(), Host()
+    host.replay(batch_of(world.events), None, header=HEADER | {"first_seq": 1})
+    compare(host, world)
+    seen = len(world.events)
+    for name, data in life:
+        world.act(ACTS[name], data)
+        # What an event removes goes with the next.
+        world.tell("kill", 1, res=0, pid=1, sig=0)
+        for event in world.events[seen:]:
+            note(f"{event[0]} of {event[2]} at {event[1]}: {event[3]}")
+        host.replay(batch_of(world.events[seen:]), None, header=HEADER | {"first_seq": seen + 1})
+        seen = len(world.events)
+        compare(host, world)
