@@ -28,7 +28,9 @@ def stranger(world: World, thread: Thread, process: Process, picks: Picks) -> No
     )
     tid = picks.of(STRANGERS)
     there = world.oracle.threads.get(tid)
-    if (there is None or there.process is None) and all(delayed.tid != tid for delayed in world.delayed):
+    # What exited just now does nothing any more.
+    unknown = (there is None or there.process is None) and world.time - world.oracle.exits.get(tid, 0) > YOUNG + SECOND
+    if unknown and all(delayed.tid != tid for delayed in world.delayed):
         world.tell(name, tid, **params)
 
 

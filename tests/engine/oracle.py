@@ -6,7 +6,8 @@ Written from the semantics of libsinsp and docs/differences.md, not from the eng
 from dataclasses import replace
 from typing import Any
 
-from tests.engine.oracle_fds import Descriptors, Params, Process, Thread, directory, joined
+from tests.engine.oracle_fds import Params, Process, Thread, directory, joined
+from tests.engine.oracle_sockets import Sockets
 
 SECOND = 1_000_000_000
 YOUNG = 2 * SECOND
@@ -21,7 +22,7 @@ _FROM_EXEC = (
 )
 
 
-class Oracle(Descriptors):
+class Oracle(Sockets):
     """The state of one host."""
 
     def __init__(self) -> None:

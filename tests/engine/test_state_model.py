@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from tests.engine import acts, acts_fds
+from tests.engine import acts, acts_fds, acts_sockets
 from tests.engine.events import EVENTS
 from tests.engine.world import STRANGERS, TIDS, World
 from tiercel._engine import Batch, Host
@@ -17,7 +17,7 @@ EXAMPLES = int(os.environ.get("TIERCEL_MODEL_EXAMPLES", "400"))
 
 NO_SOCKET = dict.fromkeys(("l4proto", "role", "source", "destination")) | {"connected": False}
 
-ACTS = acts.ACTS | acts_fds.ACTS
+ACTS = acts.ACTS | acts_fds.ACTS | acts_sockets.ACTS
 act = st.tuples(st.sampled_from(sorted(ACTS)), st.binary(min_size=14, max_size=14))
 # Lists of all lengths alike: of themselves they are mostly short.
 lives = st.integers(0, 40).flatmap(lambda count: st.lists(act, min_size=count, max_size=count))
