@@ -60,6 +60,8 @@ def _free(world: World, parent: Thread) -> list[int]:
 
 def clone(world: World, thread: Thread, process: Process, picks: Picks) -> None:
     """A new process or thread, told by its maker, by itself, or both, in any order."""
+    if picks.odd(4):
+        world.time += 4 * SECOND
     free = _free(world, thread)
     name = picks.of(("clone", "clone3", "clone", "fork", "vfork"))
     flags = picks.of((0, THREAD, THREAD, PARENT, 1, NEWPID)) if name.startswith("clone") else 0
@@ -73,15 +75,14 @@ def clone(world: World, thread: Thread, process: Process, picks: Picks) -> None:
     child = picks.of(free)
     # Threads inherit from their maker or from their leader, by who tells; where these differ is left open.
     leader = world.oracle.threads.get(process.pid)
-    if flags & THREAD and (leader is None or leader.facts | facts != thread.facts | facts):
-        flags = 0
+    inherited = ("exepath", "tty", "loginuid", "cap_inheritable", "cap_permitted", "cap_effective")
+    if leader is None or any(leader.facts[key] != thread.facts[key] for key in inherited):
+        flags &= ~THREAD
     shares = bool(flags & THREAD)
-    if inside or flags & NEWPID:
-        # Numbers within a namespace: the first process of a new one is 1, others have one of their own.
-        vtid = 1 if flags & NEWPID else child + 1000
+    # Numbers within a namespace: the first process of a new one is 1, others have one of their own.
+    vtid = 1 if flags & NEWPID else child + 1000 if inside else child
+    if flags & NEWPID or (inside and not picks.odd(2)):
         flags |= IN_PIDNS
-    else:
-        vtid = child
     parent = thread.ptid if flags & (THREAD | PARENT) else thread.tid
     own = {"tid": child, "pid": process.pid if shares else child, "vtid": vtid}
     own["vpid"] = thread.vpid if shares else vtid
@@ -107,7 +108,7 @@ def clone(world: World, thread: Thread, process: Process, picks: Picks) -> None:
             above = model.ptid if shares else above
             world.tell(name, child, res=0, flags=flags, cwd=cwd, ptid=above, **facts, **own)
 
-    # Lost exits are left out where nobody else tells of the child.
+    delays = picks.of(range(6))
     order = picks.of(("both", "child first", "child", "caller", "caller late", "child late"))
     if order in ("both", "caller", "child late"):
         by_caller()
@@ -115,10 +116,9 @@ def clone(world: World, thread: Thread, process: Process, picks: Picks) -> None:
         by_child()
     if order == "child first":
         by_caller()
-    if order == "caller late":
-        world.delayed.append(Delayed(picks.of(range(6)), thread.tid, by_caller))
-    if order == "child late":
-        world.delayed.append(Delayed(picks.of(range(6)), child, by_child))
+    if order.endswith("late"):
+        teller, tell = (thread.tid, by_caller) if order == "caller late" else (child, by_child)
+        world.delayed.append(Delayed(delays, teller, tell))
 
 
 def execute(world: World, thread: Thread, process: Process, picks: Picks) -> None:
@@ -136,8 +136,11 @@ def execute(world: World, thread: Thread, process: Process, picks: Picks) -> Non
                 world.oracle.settle()
     number = picks.of(range(4))
     facts = {"exe": f"e{number}", "args": ["-a", str(number)], "comm": f"p{number}", "fdlimit": 100 + number}
-    facts |= {"uid": number, "gid": number, "tty": number, "loginuid": number, "pgid": process.pgid}
-    facts |= {"vpgid": process.vpgid, "trusted_exepath": f"/bin/p{number}" + picks.of(("", " (deleted)"))}
+    facts |= {"uid": number, "gid": number, "tty": number, "loginuid": number, "pgid": picks.of((process.pgid, 77))}
+    facts |= {
+        "vpgid": picks.of((process.vpgid, 78)),
+        "trusted_exepath": f"/bin/p{number}" + picks.of(("", " (deleted)")),
+    }
     facts |= {"cap_inheritable": number, "cap_permitted": 2 * number, "cap_effective": 3 * number}
     world.tell(name, tid, res=result, tid=tid, pid=process.pid, ptid=thread.ptid, **facts)
 

@@ -34,7 +34,9 @@ def close(world: World, thread: Thread, process: Process, picks: Picks) -> None:
 
 def copy(world: World, thread: Thread, process: Process, picks: Picks) -> None:
     name = picks.of(("dup", "dup2", "dup3", "fcntl", "fcntl", "fcntl"))
-    old, new = picks.of(FDS), picks.new_fd()
+    old, new = picks.of([*process.fds, *FDS]), picks.new_fd()
+    if name == "dup2" and picks.odd(3):
+        new = old
     flags = picks.of((0, O_CLOEXEC))
     if name == "fcntl":
         command = picks.of((1, 26, 3, 3, 2))
@@ -50,7 +52,7 @@ def nameless(world: World, thread: Thread, process: Process, picks: Picks) -> No
     name = picks.of(
         (
             *("pipe", "pipe2", "eventfd2", "signalfd4", "timerfd_create", "inotify_init1", "epoll_create1"),
-            *("userfaultfd", "io_uring_setup", "bpf", "memfd_create"),
+            *("userfaultfd", "io_uring_setup", "bpf", "memfd_create", "eventfd", "epoll_create", "inotify_init"),
         )
     )
     number = picks.new_fd()
@@ -63,7 +65,7 @@ def nameless(world: World, thread: Thread, process: Process, picks: Picks) -> No
     }
     if name == "signalfd4":
         params["fd"] = -1
-    if name == "timerfd_create":
+    if name in ("timerfd_create", "inotify_init"):
         params["flags"] = 0
     if name.startswith("pipe"):
         params |= {"res": picks.result(), "fd1": picks.of(FDS), "fd2": picks.of(FDS), "ino": picks.of((50, 51))}
@@ -82,7 +84,9 @@ def handle(world: World, thread: Thread, process: Process, picks: Picks) -> None
             world.tell("pidfd_open", thread.tid, fd=picks.new_fd(), pid=picks.of(flat), flags=0)
     else:
         handles = [number for number, fd in sorted(process.fds.items()) if fd.type == "pidfd"]
-        at, target = picks.of((*handles, *handles, 6)), picks.of(FDS)
+        at = picks.of((*handles, *handles, 6))
+        other = world.oracle.threads.get(process.fds[at].pid) if at in handles else None
+        target = picks.of((*(other.process.fds if other and other.process else ()), *FDS))
         world.tell("pidfd_getfd", thread.tid, fd=picks.new_fd(), pid_fd=at, target_fd=target, flags=0)
 
 

@@ -168,6 +168,15 @@ class Descriptors:
 
     _pipe2 = _pipe
 
+    def _eventfd(self, thread: Thread, process: Process, p: Params) -> None:
+        self._new(process, p["res"], "event")
+
+    def _inotify_init(self, thread: Thread, process: Process, p: Params) -> None:
+        self._new(process, p["res"], "inotify")
+
+    def _epoll_create(self, thread: Thread, process: Process, p: Params) -> None:
+        self._new(process, p["res"], "eventpoll")
+
     def _eventfd2(self, thread: Thread, process: Process, p: Params) -> None:
         self._new(process, p["res"], "event", cloexec=p["flags"] & O_CLOEXEC)
 

@@ -3,24 +3,28 @@
 import os
 from typing import Any
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests.engine import acts, acts_fds, acts_sockets
 from tests.engine.events import EVENTS
-from tests.engine.world import STRANGERS, TIDS, World
+from tests.engine.world import STRANGERS, TIDS, Act, World
 from tiercel._engine import Batch, Host
 
 HEADER = {"host_id": "h", "host": "vm", "boot_id": "b", "run": 1, "time": 1, "produced": 0, "delivered": 0, "lost": []}
 # More by hand: TIERCEL_MODEL_EXAMPLES=20000.
 EXAMPLES = int(os.environ.get("TIERCEL_MODEL_EXAMPLES", "400"))
-
 NO_SOCKET = dict.fromkeys(("l4proto", "role", "source", "destination")) | {"connected": False}
 
-ACTS = acts.ACTS | acts_fds.ACTS | acts_sockets.ACTS
-act = st.tuples(st.sampled_from(sorted(ACTS)), st.binary(min_size=14, max_size=14))
-# Lists of all lengths alike: of themselves they are mostly short.
-lives = st.integers(0, 40).flatmap(lambda count: st.lists(act, min_size=count, max_size=count))
+COPIED = {name: acts.ACTS[name] for name in ("clone", "execute", "leave", "place")}
+# What threads do, and how many there are at first: few whose descriptors change often, or all of the host.
+KINDS: dict[str, tuple[dict[str, Act], int]] = {
+    "processes": (acts.ACTS, 5),
+    "descriptors": (acts_fds.ACTS | COPIED, 2),
+    "sockets": (acts_sockets.ACTS | COPIED | {name: acts_fds.ACTS[name] for name in ("close", "copy")}, 2),
+    "everything": (acts.ACTS | acts_fds.ACTS | acts_sockets.ACTS, 5),
+}
 
 
 def batch_of(events: list[tuple[str, int, int, dict[str, Any]]]) -> Batch:
@@ -48,19 +52,33 @@ def compare(host: Host, world: World) -> None:
         assert found == expected, f"thread {tid}"
 
 
+def lives(kind: dict[str, Act]) -> st.SearchStrategy[list[tuple[str, bytes]]]:
+    """Acts, each with the bytes that say how. All lengths alike: lists of themselves are mostly short."""
+    act = st.tuples(st.sampled_from(sorted(kind)), st.binary(min_size=14, max_size=14))
+    return st.integers(0, 40).flatmap(lambda count: st.lists(act, min_size=count, max_size=count))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=EXAMPLES)
-@given(lives)
-def test_any_acts(life: list[tuple[str, bytes]]) -> None:
-    world, host = World(), Host()
+@given(st.data())
+def test_any_acts(kind: str, data: st.DataObject) -> None:
+    possible, crowd = KINDS[kind]
+    world, host = World(crowd), Host()
     host.replay(batch_of(world.events), None, header=HEADER | {"first_seq": 1})
     compare(host, world)
     seen = len(world.events)
-    for name, data in life:
-        world.act(ACTS[name], data)
-        # What an event removes goes with the next.
+    for name, how in data.draw(lives(possible)):
+        world.act(possible[name], how)
+        # What an event removes goes with the next; a host saved in between removes it, too.
+        told = len(world.events)
         world.tell("kill", 1, res=0, pid=1, sig=0)
         for event in world.events[seen:]:
             note(f"{event[0]} of {event[2]} at {event[1]}: {event[3]}")
-        host.replay(batch_of(world.events[seen:]), None, header=HEADER | {"first_seq": seen + 1})
+        host.replay(batch_of(world.events[seen:told]), None, header=HEADER | {"first_seq": seen + 1})
+        if how[-1] % 8 == 7:
+            note("saved and loaded")
+            saved, host = host.save(), Host()
+            host.load(saved)
+        host.replay(batch_of(world.events[told:]), None, header=HEADER | {"first_seq": told + 1})
         seen = len(world.events)
         compare(host, world)

@@ -13,6 +13,14 @@ from tests.engine.oracle_fds import Process, Thread
 
 START = 1_795_461_320_000_000_000
 TIDS = (1, 100, 101, 102, 103, 200, 201, 300, 301)
+# Thread, process, parent and the numbers in its namespace: the last is the first of one.
+FIRST = (
+    (1, 1, 0, (1, 1)),
+    (100, 100, 1, (100, 100)),
+    (101, 100, 1, (101, 100)),
+    (200, 200, 100, (200, 200)),
+    (300, 300, 200, (1, 1)),
+)
 STRANGERS = (900, 901)
 FDS = range(7)
 ERRORS = (-1, -9, -13, -22)
@@ -54,16 +62,14 @@ class Delayed:
 class World:
     """A host that acts, and the oracle that follows its events."""
 
-    def __init__(self) -> None:
+    def __init__(self, crowd: int = 5) -> None:
         self.oracle = Oracle()
         self.events: list[tuple[str, int, int, dict[str, Any]]] = []
         self.time = START
         self.delayed: list[Delayed] = []
         self.gone: dict[int, int] = {}
-        for tid, pid, ptid, vpid in ((1, 1, 0, 1), (100, 100, 1, 100), (101, 100, 1, 100), (200, 200, 100, 200)):
-            self._there(tid, pid, ptid, (tid, vpid))
-        # The first process of a pid namespace.
-        self._there(300, 300, 200, (1, 1))
+        for tid, pid, ptid, virtual in FIRST[:crowd]:
+            self._there(tid, pid, ptid, virtual)
 
     def _there(self, tid: int, pid: int, ptid: int, virtual: tuple[int, int]) -> None:
         vtid, vpid = virtual

@@ -295,6 +295,8 @@ impl State {
         let thread = &mut self.threads[slot];
         let revived = std::mem::take(&mut thread.dead) && !moved && !was_invalid;
         thread.program = true;
+        // Who took over its children when it died does not do so the next time.
+        thread.reaper = -1;
         (thread.cgroups, thread.container) = (cgroups, container);
         if let Some(exe) = event.text(1) {
             thread.exe = Text::from(exe);

@@ -207,3 +207,21 @@ fn threads_go_with_their_process_to_its_new_parent() {
     let parents = [11, 12].map(|tid| state.threads.get(tid).unwrap().ptid);
     assert_eq!(parents, [5, 5]);
 }
+
+/// A leader that exited comes back where another thread of its process executes a program.
+#[test]
+fn who_took_over_from_a_leader_is_forgotten_when_it_comes_back() {
+    let mut batch = Batch::new();
+    for (tid, ptid) in [(1, 0), (10, 1), (12, 10)] {
+        snapshot(&mut batch, tid, tid, ptid, "a");
+    }
+    clone(&mut batch, 2, 10, 11, 10, 1, CLONE_THREAD);
+    gone(&mut batch, 3, 10, 11);
+    exec(&mut batch, 4, 10, "b");
+    push(&mut batch, 5, 1, K::Switch, &[P::I(1)]);
+    let parent = |batch: &Batch| run(batch).threads.get(12).unwrap().ptid;
+    assert_eq!(parent(&batch), 10);
+    // Its exit is lost, its number comes again.
+    clone(&mut batch, 3_000_000_000, 1, 10, 1, 0, 0);
+    assert_eq!(parent(&batch), 1);
+}
