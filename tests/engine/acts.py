@@ -34,7 +34,7 @@ def stranger(world: World, thread: Thread, process: Process, picks: Picks) -> No
         world.tell(name, tid, **params)
 
 
-def _free(world: World, parent: Thread) -> list[int]:
+def _free(world: World, parent: Thread, picks: Picks) -> list[int]:
     """Numbers for a new thread. One whose exit was lost may come again, if it was alone in its process.
 
     Whether one removed otherwise than by its exit counts as exited just now is left open.
@@ -55,14 +55,15 @@ def _free(world: World, parent: Thread) -> list[int]:
             fit = fit and world.heir_is_certain(there)
         if fit:
             free.append(tid)
-    return free
+    again = [tid for tid in free if tid in world.oracle.threads]
+    return again if again and picks.odd(3) else free
 
 
 def clone(world: World, thread: Thread, process: Process, picks: Picks) -> None:
     """A new process or thread, told by its maker, by itself, or both, in any order."""
     if picks.odd(4):
         world.time += 4 * SECOND
-    free = _free(world, thread)
+    free = _free(world, thread, picks)
     name = picks.of(("clone", "clone3", "clone", "fork", "vfork"))
     flags = picks.of((0, THREAD, THREAD, PARENT, 1, NEWPID)) if name.startswith("clone") else 0
     inside = thread.vtid != thread.tid
@@ -180,26 +181,40 @@ def session(world: World, thread: Thread, process: Process, picks: Picks) -> Non
 
 
 def identity(world: World, thread: Thread, process: Process, picks: Picks) -> None:
-    name = picks.of(("setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "capset", "unshare"))
+    name = picks.of(
+        ("setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "capset", "unshare", "setns")
+    )
     values = [picks.of((0, 3, KEPT, None)) for _ in range(3)]
     names = [param[0] for param in EVENTS[name][6]][1:]
     params = dict(zip(names, values, strict=False))
     if name == "capset":
         params = dict(zip(names, (1, 6, 2), strict=True))
-    if name == "unshare":
-        params = {"flags": picks.of((NEWUSER, 0))}
+    if name in ("unshare", "setns"):
+        # setns without a type goes by the name of its descriptor, here of something unknown.
+        kind = picks.of((NEWUSER, 0))
+        params = {"flags": kind} if name == "unshare" else {"fd": 50, "nstype": kind}
     world.tell(name, thread.tid, res=picks.result(), **params)
 
 
 def place(world: World, thread: Thread, process: Process, picks: Picks) -> None:
     """chdir and its like. Relative roots and directories without a known name are left out."""
-    name = picks.of(("chdir", "fchdir", "getcwd", "chroot", "setrlimit"))
+    name = picks.of(("chdir", "fchdir", "getcwd", "chroot", "setrlimit", "prlimit"))
     result = picks.result()
     if name == "fchdir":
         known = [number for number, fd in sorted(process.fds.items()) if fd.type == "directory"]
         known = [number for number in known if process.fds[number].name.startswith("/")]
         if known:
             world.tell(name, thread.tid, res=result, fd=picks.of(known))
+    elif name == "prlimit":
+        # What the caller calls it, which within a namespace is another number.
+        others = TIDS if thread.tid == thread.vtid else ()
+        params = {
+            "newcur": picks.of((32, -1)),
+            "oldcur": 16,
+            "pid": picks.of((0, *others)),
+            "resource": picks.of((7, 3)),
+        }
+        world.tell(name, thread.tid, res=result, newmax=64, oldmax=64, **params)
     elif name == "setrlimit":
         limit, resource = picks.of((64, 4096)), picks.of((7, 7, 3))
         world.tell(name, thread.tid, res=result, cur=limit, max=limit, resource=resource)

@@ -1,5 +1,6 @@
 """What threads do to descriptors, for the model test; what the semantics leave open is not done, as comments say."""
 
+import struct
 from typing import Any
 
 from tests.engine.acts import PATHS
@@ -53,6 +54,7 @@ def nameless(world: World, thread: Thread, process: Process, picks: Picks) -> No
         (
             *("pipe", "pipe2", "eventfd2", "signalfd4", "timerfd_create", "inotify_init1", "epoll_create1"),
             *("userfaultfd", "io_uring_setup", "bpf", "memfd_create", "eventfd", "epoll_create", "inotify_init"),
+            "signalfd",
         )
     )
     number = picks.new_fd()
@@ -63,9 +65,9 @@ def nameless(world: World, thread: Thread, process: Process, picks: Picks) -> No
         "fd": number,
         "flags": picks.of((0, 1 if name in ("epoll_create1", "memfd_create") else O_CLOEXEC)),
     }
-    if name == "signalfd4":
+    if name.startswith("signalfd"):
         params["fd"] = -1
-    if name in ("timerfd_create", "inotify_init"):
+    if name in ("timerfd_create", "inotify_init", "signalfd"):
         params["flags"] = 0
     if name.startswith("pipe"):
         params |= {"res": picks.result(), "fd1": picks.of(FDS), "fd2": picks.of(FDS), "ino": picks.of((50, 51))}
@@ -90,10 +92,19 @@ def handle(world: World, thread: Thread, process: Process, picks: Picks) -> None
         world.tell("pidfd_getfd", thread.tid, fd=picks.new_fd(), pid_fd=at, target_fd=target, flags=0)
 
 
+def handed(world: World, thread: Thread, process: Process, picks: Picks) -> None:
+    """Descriptors that come with a message over a unix socket."""
+    numbers = [number for number, fd in sorted(process.fds.items()) if fd.type == "unix"]
+    rights = struct.pack("<Qiiii", 24, 1, 1, picks.of(FDS), picks.of(FDS))
+    params = {"msgcontrol": picks.of((rights, None)), "fd": picks.of(numbers or (6,))}
+    world.tell("recvmsg", thread.tid, res=picks.result(1), size=1, **params)
+
+
 ACTS: dict[str, Act] = {
     "close": close,
     "copy": copy,
     "handle": handle,
+    "handed": handed,
     "nameless": nameless,
     "open": opened,
     "open again": opened,

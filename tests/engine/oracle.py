@@ -221,6 +221,9 @@ class Oracle(Sockets):
         if p["res"] >= 0 and p["flags"] & NEWUSER:
             thread.facts.update(cap_inheritable=0, cap_permitted=FULL, cap_effective=FULL)
 
+    def _setns(self, thread: Thread, process: Process, p: Params) -> None:
+        self._unshare(thread, process, {"res": p["res"], "flags": p["nstype"]})
+
     def _chdir(self, thread: Thread, process: Process, p: Params) -> None:
         if p["res"] >= 0:
             process.cwd = directory(joined(process.cwd, p["path"]))
@@ -238,3 +241,9 @@ class Oracle(Sockets):
     def _setrlimit(self, thread: Thread, process: Process, p: Params) -> None:
         if p["res"] >= 0 and p["resource"] == 7:
             self.threads[process.pid].facts["fdlimit"] = p["cur"]
+
+    def _prlimit(self, thread: Thread, process: Process, p: Params) -> None:
+        target = self.threads.get(p["pid"] or process.pid)
+        if p["res"] >= 0 and p["resource"] == 7 and target is not None and target.process is not None:
+            limit = p["oldcur"] if p["newcur"] == -1 else p["newcur"]
+            self.threads[target.process.pid].facts["fdlimit"] = limit

@@ -171,6 +171,9 @@ class Descriptors:
     def _eventfd(self, thread: Thread, process: Process, p: Params) -> None:
         self._new(process, p["res"], "event")
 
+    def _signalfd(self, thread: Thread, process: Process, p: Params) -> None:
+        self._new(process, p["res"], "signalfd")
+
     def _inotify_init(self, thread: Thread, process: Process, p: Params) -> None:
         self._new(process, p["res"], "inotify")
 

@@ -4,6 +4,7 @@ An address is told as (family, ip, port) or (1, path), a tuple as (family, sourc
 (1, source pointer, destination pointer, path).
 """
 
+import struct
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -102,7 +103,13 @@ class Sockets(Descriptors):
     def _recvfrom(self, thread: Thread, process: Process, p: Params) -> None:
         self._transfer(process, p, sends=False)
 
-    _sendmsg, _recvmsg = _sendto, _recvfrom
+    _sendmsg = _sendto
+
+    def _recvmsg(self, thread: Thread, process: Process, p: Params) -> None:
+        self._transfer(process, p, sends=False)
+        if p["res"] >= 0 and p["msgcontrol"]:
+            for number in struct.unpack("<QiiII", p["msgcontrol"])[3:]:
+                process.fds.pop(number, None)
 
     def _transfer(self, process: Process, p: Params, *, sends: bool) -> None:
         fd, told = process.fds.get(p["fd"]), p["tuple"]
