@@ -14,7 +14,7 @@ from tiercel._engine import Batch, Host
 
 HEADER = {"host_id": "h", "host": "vm", "boot_id": "b", "run": 1, "time": 1, "produced": 0, "delivered": 0, "lost": []}
 # More by hand: TIERCEL_MODEL_EXAMPLES=20000 pytest --timeout 0 tests/engine/test_state_model.py
-EXAMPLES = int(os.environ.get("TIERCEL_MODEL_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("TIERCEL_MODEL_EXAMPLES", "400"))
 NO_SOCKET = dict.fromkeys(("l4proto", "role", "source", "destination")) | {"connected": False}
 
 COPIED = {name: acts.ACTS[name] for name in ("clone", "execute", "leave", "place")}
