@@ -29,6 +29,22 @@ REASONS = {
 }
 
 
+# What `lsof` calls them; all others are a_inode.
+LSOF_TYPES = {
+    "file": {"REG", "CHR"},
+    "memfd": {"REG"},
+    "directory": {"DIR"},
+    "pipe": {"FIFO"},
+    "unix": {"unix"},
+    "netlink": {"netlink", "sock"},
+    # A socket that accepts mapped addresses is one of IPv6; one that has no address yet is but a socket.
+    "ipv4": {"IPv4", "IPv6", "sock", "raw"},
+    "ipv6": {"IPv6", "sock"},
+    truth.UNKNOWN: {"a_inode", "pack"},
+    "pidfd": {"a_inode", "REG"},
+}
+
+
 class Comparison:
     """Facts about processes that hold still; `cases` names what each process is."""
 
@@ -48,6 +64,20 @@ class Comparison:
     def run(self) -> None:
         for pid, case in self._cases.items():
             self._process(pid, f"{case} {pid}")
+
+    def witnesses(self) -> bool:
+        """What /proc said of the descriptors, beside `ss` and `lsof`; whether there is an `lsof`."""
+        internet, files = truth.ss(), truth.lsof([*self._cases])
+        for (pid, number), fd in self.descriptors.items():
+            where = f"{self._cases[pid]} {pid} fd {number} {fd.link}"
+            if fd.protocol in ("tcp", "udp") and fd.local:
+                self.fact(where, "ss", (fd.protocol, fd.local, fd.remote), internet.get(fd.ino))
+            if files is not None:
+                kind, name = files.get((pid, number), ("", ""))
+                self.fact(where, "lsof type", kind in LSOF_TYPES.get(fd.type, {"a_inode"}), True)
+                if name.isascii() and fd.link.isascii() and "\\" not in name:
+                    self.fact(where, "lsof name", _lsof_name(fd, name), name)
+        return files is not None
 
     def fact(self, where: str, name: str, ours: Any, theirs: Any, reasons: Iterable[str] = ()) -> None:
         """Compare; `reasons` are those that hold for what differs."""
@@ -186,3 +216,24 @@ def _name(mine: dict[str, Any], fd: truth.Descriptor) -> str:
 
 def _end(end: tuple[str, int]) -> str:
     return f"{end[0]}:{end[1]}"
+
+
+def _lsof_name(fd: truth.Descriptor, name: str) -> str:
+    """The name that `lsof` should give; its own where it shows what is compared in no other way."""
+    if fd.is_path or fd.type == "memfd":
+        return fd.link if fd.link.startswith("/") else fd.link.partition(":")[0]
+    if fd.type == "pipe":
+        return "pipe"
+    if fd.protocol in ("tcp", "udp") and fd.local:
+        ends = [fd.local, *([fd.remote] if fd.remote and fd.remote[1] else [])]
+        return "->".join(_lsof_end(end) for end in ends)
+    if fd.type == "pidfd":
+        return f"[pidfd:{fd.pid}]" if name.startswith("[") else name
+    return name
+
+
+def _lsof_end(end: tuple[str, int]) -> str:
+    host, port = end
+    if host in ("0.0.0.0", "::"):
+        return f"*:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,13 +1,7 @@
 """Real containers of a Docker engine of our own, watched by the probe: the container fields of their events."""
 
-import io
 import json
 import os
-import shutil
-import signal
-import subprocess
-import tarfile
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,12 +17,11 @@ from tiercel.collector.containers import sockets
 from tiercel.collector.containers.watch import ContainerSource
 from tiercel.collector.live import LiveSource
 from tiercel.probe.core import Probe
-from tiercel.testing.services import eventually
+
+from .docker import IMAGE, Docker
 
 pytestmark = [pytest.mark.bpf, pytest.mark.timeout(900)]
 
-BUSYBOX = Path("/bin/busybox")
-IMAGE = "tiercel/box:1.5"
 FIELDS = [
     *("evt.type", "proc.name", "container.id", "container.full_id", "container.name", "container.type"),
     *("container.image", "container.image.id", "container.image.repository", "container.image.tag"),
@@ -38,64 +31,6 @@ FIELDS = [
     *("container.start_ts", "container.duration", "k8s.pod.name", "k8s.ns.name"),
 ]
 WANTED = {"clone", "clone3", "vfork", "fork", "execve", "execveat", "openat", "open"}
-
-
-class Docker:
-    """A Docker engine in a directory of its own, without network."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.socket = folder, folder / "docker.sock"
-        self._log = (folder / "log").open("wb")
-        flags = ["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"]
-        places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
-        command = ["dockerd", *flags, *places, "-H", f"unix://{self.socket}"]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-
-    def __call__(self, *arguments: str, check: bool = True, data: bytes | None = None) -> str:
-        command = ["docker", "-H", f"unix://{self.socket}", *arguments]
-        done = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
-        assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
-
-    def ready(self) -> bool:
-        assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
-        return self.socket.exists() and bool(self("version", "--format", "{{.Server.Version}}", check=False))
-
-    def inspect(self, container: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self("inspect", container))[0]
-        return found
-
-    def close(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
-        self._log.close()
-        subprocess.run(["umount", str(self.folder / "exec/netns/default")], capture_output=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def docker() -> Iterator[Docker]:
-    if not shutil.which("dockerd") or not shutil.which("docker") or not BUSYBOX.exists():
-        pytest.skip("needs dockerd, docker and a static busybox (Debian: docker.io busybox-static)")
-    # The path of a socket is short: no tmp_path.
-    with tempfile.TemporaryDirectory(prefix="tiercel-docker-", ignore_cleanup_errors=True) as folder:
-        engine = Docker(Path(folder))
-        try:
-            eventually(engine.ready, 60)
-            engine("import", "-", IMAGE, data=_image())
-            yield engine
-        finally:
-            engine.close()
-
-
-def _image() -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        tar.add(BUSYBOX, "bin/busybox")
-        for name in ("sh", "cat", "sleep", "true"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    return out.getvalue()
 
 
 class Watched:

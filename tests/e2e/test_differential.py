@@ -17,8 +17,11 @@ import pytest
 from tiercel._engine import Batch, Host
 from tiercel.collector.live import LiveSource
 from tiercel.probe.core import Probe
+from tiercel.testing import truth
+from tiercel.testing.services import eventually
 
 from .comparison import Comparison
+from .docker import IMAGE, Docker
 
 pytestmark = [pytest.mark.bpf, pytest.mark.timeout(120)]
 
@@ -118,6 +121,8 @@ def _check(watched: Watched, workloads: list[Workload], *, from_events: bool) ->
     cases = {pid: case for workload in workloads for pid, case in workload.ready.items()}
     comparison = Comparison(watched.host, cases, from_events=from_events)
     comparison.run()
+    if not comparison.witnesses():
+        print("lsof is not installed: what it says is left out")
     watched.close()
     print(f"{len(cases)} processes, {comparison.total} facts, {comparison.equal.total()} equal: {comparison.equal}")
     print(f"explained: {comparison.explained}")
@@ -149,3 +154,49 @@ def test_processes_that_come_while_the_snapshot_is_taken(workloads: list[Workloa
     for workload in workloads:
         workload.wait(watched)
     _check(watched, workloads, from_events=True)
+
+
+def test_containers(docker: Docker) -> None:
+    """One that runs before the start, one that comes after it; what they are docker says, what they do /proc."""
+    first = _container(docker, "first")
+    watched = Watched()
+    watched.snapshot()
+    containers = {first: False, _container(docker, "second", watched): True}
+    watched.drain()
+    for container, from_events in containers.items():
+        told = docker.inspect(container)
+        pid = told["State"]["Pid"]
+        comparison = Comparison(watched.host, {pid: "container"}, from_events=from_events)
+        comparison.run()
+        known = watched.host.describe(pid)
+        assert known
+        user, group = map(int, told["Config"]["User"].split(":"))
+        facts = {
+            "container": (known["container"], told["Id"][:12]),
+            "vpid": (known["vpid"], 1),
+            "command": ([known["exe"], *known["args"]], [told["Path"], *told["Args"]]),
+            "uid": (known["uid"], user),
+            "gid": (known["gid"], group),
+            "cwd": (known["cwd"], told["Config"]["WorkingDir"] + "/"),
+        }
+        for name, (ours, theirs) in facts.items():
+            comparison.fact(f"container {container}", f"docker {name}", ours, theirs)
+        print(f"{comparison.total} facts, {comparison.equal.total()} equal, explained: {comparison.explained}")
+        assert not comparison.unexplained, "\n".join(["", *comparison.unexplained])
+    watched.close()
+    docker("rm", "-f", *containers)
+
+
+def _container(docker: Docker, name: str, watched: Watched | None = None) -> str:
+    """One that sleeps, as another user, in a directory of its own."""
+    place = ["--network=none", "--name", f"differential-{name}", "--user", "12:34", "--workdir", "/bin"]
+    container = docker("run", "-d", *place, IMAGE, "/bin/sleep", "1000")
+    pid = docker.inspect(container)["State"]["Pid"]
+
+    def sleeps() -> bool:
+        if watched:
+            watched.drain()
+        return truth.link(f"/proc/{pid}/exe") == "/bin/busybox"
+
+    assert eventually(sleeps, PATIENCE_S)
+    return container

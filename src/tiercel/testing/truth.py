@@ -247,6 +247,7 @@ def ss() -> dict[int, tuple[str, tuple[str, int], tuple[str, int]]]:
 def _address(words: str) -> tuple[str, int]:
     host, _, port = words.rpartition(":")
     host = host.partition("%")[0].strip("[]").removeprefix("::ffff:")
+    host = "::" if host == "*" else host
     number = 0 if port == "*" else int(port) if port.isdigit() else socket.getprotobyname(port)
     return host, number
 
@@ -255,7 +256,7 @@ def lsof(pids: list[int]) -> dict[tuple[int, int], tuple[str, str]] | None:
     """Type and name of each descriptor by process and number, as `lsof` has them; None where it is not installed."""
     if not shutil.which("lsof"):
         return None
-    command = ["lsof", "-nP", "-w", "-a", "-d", "0-9999", "-p", ",".join(map(str, pids)), "-F0", "ftn"]
+    command = ["lsof", "-nP", "-w", "-a", "-d", "0-9999", "-p", ",".join(map(str, pids)), "-F0ftn"]
     found, pid = {}, 0
     for line in subprocess.run(command, capture_output=True, check=False).stdout.split(b"\n"):
         words = {word[:1]: text(word[1:]) for word in line.split(b"\0") if word}
