@@ -61,7 +61,7 @@ class _Mark(ctypes.Structure):
     """`struct mark` of lib/marks.h."""
 
     _fields_ = (
-        *((name, ctypes.c_uint32) for name in ("thread", "process", "heir", "unused")),
+        *((name, ctypes.c_uint32) for name in ("thread", "process", "heir", "maker")),
         ("told", ctypes.c_uint64),
     )
 

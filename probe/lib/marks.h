@@ -17,8 +17,8 @@ struct mark {
     u32 thread;  // its clone was delivered, or a question about it
     u32 process; // on the leader: the same, and no event that changes what the process is or has open was lost since
     u32 heir;    // it was cloned by a process that was not known: what it inherited is not known either
-    u32 unused;
-    u64 told; // on the leader: threads that began before this boot time were told with the process
+    u32 maker;   // of one whose parent cannot tell of it, as they have other numbers for it: who forked it
+    u64 told;    // on the leader: threads that began before this boot time were told with the process
 };
 
 struct {
@@ -82,8 +82,13 @@ static __always_inline u32 marks__question(struct counters *counters, u64 task) 
 static __always_inline u32 marks__question_of_child(u64 task) {
     if (!targ_marks)
         return 0;
-    struct mark *mark = mark__find(bpf_get_current_task_btf());
-    return mark && mark->heir ? ASKS_THREAD | ASKS_PROCESS | (u32)(task >> 32) << ASKS_BITS : 0;
+    struct task_struct *child = bpf_get_current_task_btf();
+    struct mark *mark = mark__find(child);
+    if (!mark)
+        return 0;
+    // Who forked it has ended before it ran, or is about to: nobody knows any more what it inherited.
+    bool left = mark->maker && (mark->maker != child->real_parent->pid || child->real_parent->flags & PF_EXITING);
+    return mark->heir || left ? ASKS_THREAD | ASKS_PROCESS | (u32)(task >> 32) << ASKS_BITS : 0;
 }
 
 // The record with the question, or the child's report of its clone, is in the ring.

@@ -14,10 +14,13 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(announce, struct task_struct *parent, struct task_struct *child) {
     if (!targ_marks)
         return 0;
-    if (child->pid == child->tgid && process__unknown(parent)) {
+    bool unknown = process__unknown(parent), nested = task__child_in_pidns(parent);
+    if (child->pid == child->tgid && (unknown || nested)) {
         struct mark *mark = mark__make(child);
-        if (mark)
-            mark->heir = 1;
+        if (mark) {
+            mark->heir = unknown;
+            mark->maker = nested ? parent->pid : 0;
+        }
     }
     if (!syscall__wanted(SYSCALL_CLONE3))
         return 0;

@@ -44,7 +44,8 @@ class Watched:
         self._apply(batch)
 
     def drain(self) -> None:
-        """All that was done before this call, and maybe more."""
+        """All that was done before this call, and maybe more; what an event leaves for later the next one does."""
+        os.getuid()
         until = time.monotonic() + 0.01
         while self._read() or time.monotonic() < until:
             pass

@@ -5,6 +5,7 @@ Run as `python -I -S workload.py FOLDER` with a pipe as input; ends when that is
 process as /proc of the host has it.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -87,6 +88,13 @@ def perform(name: str, run: Callable[[], object]) -> None:
     os._exit(0)
 
 
+def run_before_children() -> None:
+    """A child of this process runs for the first time when this process waits or ends."""
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
 def thread(run: Callable[[], object]) -> None:
     """A thread that has run this when this returns, and stays."""
     done = threading.Event()
@@ -136,6 +144,7 @@ def orphans() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     middle = os.fork()
     if middle == 0:
+        run_before_children()
         child("orphans", lambda: child("orphans", lambda: None))
         os._exit(0)
     os.waitpid(middle, 0)
@@ -345,6 +354,8 @@ def orphans_of_a_namespace() -> None:
     def init() -> None:
         middle = os.fork()
         if middle == 0:
+            os.open("/etc/hostname", os.O_RDONLY)
+            run_before_children()
             child("orphans_of_a_namespace", os.setsid)
             os._exit(0)
         os.waitpid(middle, 0)
