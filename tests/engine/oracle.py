@@ -116,6 +116,8 @@ class Oracle(Sockets):
         if not p["flags"] & THREAD:
             fds = {number: replace(fd) for number, fd in process.fds.items()}
             process = replace(process, pid=child.tid, members=[], reaper=False, fds=fds)
+            if child.vpid == 1:  # its session and its group have no number in its pid namespace
+                process.sid = process.vpgid = 0
         process.members.append(child.tid)
         process.reaper = process.reaper or child.vpid == 1
         child.process = process
@@ -200,7 +202,24 @@ class Oracle(Sockets):
             target.process.pgid, target.process.vpgid = group
 
     def _setuid(self, thread: Thread, process: Process, p: Params) -> None:
-        self._id(thread, "uid", p, p.get("euid", p.get("uid")))
+        """capabilities(7), as far as the effective user tells; the others of a thread that was root are taken for root."""
+        value = p.get("euid", p.get("uid"))
+        facts, was_root = thread.facts, thread.facts["uid"] == 0
+        if p["res"] >= 0 and value not in (None, KEPT):
+            if value == 0 and not was_root:
+                facts["cap_effective"] = facts["cap_permitted"]
+            elif value != 0:
+                if "suid" in p:
+                    none_is_root = all(p[key] not in (None, KEPT, 0) for key in ("ruid", "suid"))
+                elif "ruid" in p:
+                    none_is_root = p["ruid"] not in (None, KEPT, 0)
+                else:
+                    none_is_root = was_root
+                if none_is_root and (was_root or facts["cap_effective"] == 0):
+                    facts["cap_permitted"] = 0
+                if was_root or facts["cap_permitted"] == 0:
+                    facts["cap_effective"] = 0
+        self._id(thread, "uid", p, value)
 
     def _setgid(self, thread: Thread, process: Process, p: Params) -> None:
         self._id(thread, "gid", p, p.get("egid", p.get("gid")))

@@ -186,6 +186,10 @@ impl State {
         (thread.pid, thread.ptid, thread.vtid, thread.vpid) = (told.pid, told.ptid, told.vtid, told.vpid);
         thread.clone_ts = event.ts();
         thread.flags |= CLONE_INVERTED;
+        if !is_thread && told.vpid == 1 {
+            // The first of a pid namespace: its session and its group have no number there.
+            (thread.sid, thread.vpgid) = (0, 0);
+        }
         Some(self.threads.insert(thread))
     }
 
@@ -262,10 +266,6 @@ impl State {
         if is_thread {
             thread.flags |= CLONE_FILES;
         } else {
-            if told.vpid == 1 {
-                // The first of a pid namespace: its session and its group have no number there.
-                (thread.sid, thread.vpgid) = (0, 0);
-            }
             thread.flags &= !CLONE_FILES;
             thread.cwd = Text::from(self.cwd(from));
             if let Some(main) = from_main {
