@@ -79,6 +79,8 @@ class Collector:
         self._batches = 0
         self._complained = 0.0
         self._failing = False
+        # Events of any origin that were not sent, what was told of processes and containers among them.
+        self._unsent = 0
         self._made_up_for = 0
         self._retold = -_RETELL_S
 
@@ -121,10 +123,9 @@ class Collector:
 
     def _retell(self) -> None:
         """Once there is room again, make up for what was lost behind the kernel's back."""
-        lost = sum(self._own.values())
         now = time.monotonic()
-        if lost > self._made_up_for and not self._failing and now - self._retold >= _RETELL_S:
-            self._made_up_for, self._retold = lost, now
+        if self._unsent > self._made_up_for and not self._failing and now - self._retold >= _RETELL_S:
+            self._made_up_for, self._retold = self._unsent, now
             self._source.retell()
 
     def totals(self) -> Totals:
@@ -191,6 +192,7 @@ class Collector:
         def done(error: str | None) -> None:
             if error is not None:
                 self._own["broker", "refused"] += kernel
+                self._unsent += len(part)
                 for stage, reason, count in lost:
                     self._told[stage, reason] -= count
 
@@ -207,6 +209,7 @@ class Collector:
             self._failing = True
             # The numbers were not given out: the next batch takes them.
             self._own["collector", "queue_full"] += kernel
+            self._unsent += len(part)
             if time.monotonic() - self._complained > 10:
                 self._complained = time.monotonic()
                 log.warning("no room for events, counted as lost events=%d", kernel)

@@ -1,12 +1,13 @@
 """Descriptors of processes as /proc tells them, as events; called by `proc`."""
 
+import itertools
 import os
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tiercel._engine import Batch
-from tiercel.collector import sockets
+from tiercel.collector import sockets, statx
 
 DELETED, MEMFD = b" (deleted)", b"/memfd:"
 _FILE, _DIRECTORY, _FIFO, _UNSUPPORTED, _BPF, _MEMORY, _PIDFD = 1, 2, 7, 10, 17, 20, 21
@@ -68,30 +69,31 @@ class Tables:
             batch.append("fd_snapshot", time=told, tid=tid, params=params)
 
 
-def append(batch: Batch, told: int, path: Path, tables: Tables, most: int | None = None) -> None:
-    """Append the descriptors of a process, as of `told` in UTC ns."""
+def append(batch: Batch, told: int, path: Path, tables: Tables, most: int) -> None:
+    """Append the descriptors of a process as of `told`, UTC ns; of more than `most`, those with the lowest numbers."""
     try:
-        numbers = [int(entry.name) for entry in (path / "fd").iterdir()]
+        # The kernel lists them in the order of their numbers.
+        with os.scandir(path / "fd") as entries:
+            numbers = [int(entry.name) for entry in itertools.islice(entries, most)]
     except OSError:
         return
-    for number in sorted(numbers)[:most]:
+    for number in numbers:
         place = path / "fd" / str(number)
         name = link(place)
         try:
-            found = place.stat()
+            found = statx.of(place)
             info = _info(path / "fdinfo" / str(number))
         except OSError:
             continue
         known, namespace = None, ""
         if name.startswith(b"socket:["):
             namespace = os.fsdecode(link(path / "ns" / "net"))
-            known = tables.find(namespace, path / "net", found.st_ino)
+            known = tables.find(namespace, path / "net", found.ino)
             facts = _facts(known or sockets.of_no_table(place))
         else:
             facts = (*_kind(name, found, info), 0, None, None)
         kind, name, *ends = facts
-        device = os.major(found.st_dev) << 8 | os.minor(found.st_dev) & 0xFF | (os.minor(found.st_dev) & ~0xFF) << 12
-        params = [number, kind, name, _flags(info), device & 0xFFFF_FFFF, found.st_ino, *ends]
+        params = [number, kind, name, _flags(info), found.dev, found.ino, *ends]
         if namespace and known is None and tables.missed is not None:
             tables.missed.append(_Missed(path / "net", namespace, told, int(path.name), params))
         else:
@@ -103,7 +105,7 @@ def _facts(place: sockets.Socket) -> tuple[int, bytes, int, Any, Any]:
     return place.kind, place.path, place.l4, place.pair, place.address
 
 
-def _kind(name: bytes, found: os.stat_result, info: dict[str, str]) -> tuple[int, bytes]:
+def _kind(name: bytes, found: statx.Facts, info: dict[str, str]) -> tuple[int, bytes]:
     """What a descriptor is that is no socket, and its name: that of a memfd or a pidfd as its call gives it."""
     anonymous = name.removeprefix(b"anon_inode:")
     # A pidfd has a file system of its own since Linux 6.9.
@@ -114,11 +116,11 @@ def _kind(name: bytes, found: os.stat_result, info: dict[str, str]) -> tuple[int
         return _ANONYMOUS.get(text, _BPF if text.startswith("bpf") else _UNSUPPORTED), name
     if name.startswith(MEMFD):
         return _MEMORY, name.removeprefix(MEMFD).removesuffix(DELETED)
-    if not found.st_nlink:
+    if not found.nlink:
         name = name.removesuffix(DELETED)
-    if stat.S_ISFIFO(found.st_mode):
+    if stat.S_ISFIFO(found.mode):
         return _FIFO, name
-    return _DIRECTORY if stat.S_ISDIR(found.st_mode) else _FILE, name
+    return _DIRECTORY if stat.S_ISDIR(found.mode) else _FILE, name
 
 
 def _info(path: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tiercel._engine import Batch
-from tiercel.collector import descriptors, interfaces
+from tiercel.collector import descriptors, interfaces, statx
 from tiercel.collector.descriptors import Tables, lines, link
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -58,7 +58,7 @@ def snapshot(
             continue
         if process is not None:
             processes.append(process)
-            descriptors.append(files, told, root / str(pid), tables)
+            descriptors.append(files, told, root / str(pid), tables, _FDS_MAX)
     inits = {process.pid_namespace: process.started for process in processes if process.vpid == 1}
     for process in processes:
         process.append(batch, inits.get(process.pid_namespace, 0))
@@ -156,7 +156,7 @@ class _Process:
     faults: tuple[int, int]
     limit: int
     capabilities: tuple[int, int, int]
-    exe: os.stat_result | None = field(default=None)
+    exe: statx.Facts | None = field(default=None)
 
     def append(self, batch: Batch, pidns_start: int) -> None:
         for tid, comm in self.comms.items():
@@ -177,7 +177,7 @@ class _Process:
             *(self.cwd, self.root, self.cgroups),
             *(self.limit, self.uid, self.gid, self.login, self.tty, flags, self._exe_flags()),
             *self.capabilities,
-            *((exe.st_ino, exe.st_ctime_ns, exe.st_mtime_ns) if exe else (0, 0, 0)),
+            *((exe.ino, exe.ctime, exe.mtime) if exe else (0, 0, 0)),
             self.started,
             pidns_start,
             *self.memory,
@@ -189,14 +189,8 @@ class _Process:
         memfd = _EXE_MEMFD if self.exepath.startswith(descriptors.MEMFD[1:]) else 0
         if self.exe is None:
             return memfd
-        mode = self.exe.st_mode
-        mine = (
-            stat.S_IWUSR
-            if self.exe.st_uid == self.uid
-            else stat.S_IWGRP
-            if self.exe.st_gid == self.gid
-            else stat.S_IWOTH
-        )
+        mode = self.exe.mode
+        mine = stat.S_IWUSR if self.exe.uid == self.uid else stat.S_IWGRP if self.exe.gid == self.gid else stat.S_IWOTH
         return memfd | (_EXE_WRITABLE if self.uid == 0 or mode & mine else 0)
 
 
@@ -235,7 +229,7 @@ def _process(path: Path, offset: int, told: int, only: int | None = None) -> _Pr
     if exepath.startswith(descriptors.MEMFD):
         exepath = exepath[1:]  # as the kernel names it in an exec
     try:
-        exe = (path / "exe").stat()
+        exe = statx.of(path / "exe")
     except OSError:
         exe = None
     return _Process(
@@ -321,7 +315,7 @@ def _place(path: Path) -> bytes:
     name = link(path)
     if name.endswith(descriptors.DELETED):
         try:
-            if not path.stat().st_nlink:
+            if not statx.of(path).nlink:
                 return name.removesuffix(descriptors.DELETED)
         except OSError:
             pass

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from tiercel.collector.containers import cri_pb2 as cri
 from tiercel.collector.containers.runtime import (
     MOST_ITEMS,
+    BadAnswerError,
     Container,
     RuntimeUnreachableError,
     image,
@@ -68,7 +69,10 @@ class CriRuntime:
         if answer is None:
             sandbox = self._sandbox(container, until)
             return None if sandbox is None else _of_sandbox(sandbox, number)
-        _same(container, answer.status.id)
+        if not answer.status.id:
+            raise BadAnswerError("answers with a container that has no id")
+        if not answer.status.id.startswith(container):
+            return None  # not the one that was asked for
         asked = cri.ListContainersRequest(filter=cri.ContainerFilter(id=answer.status.id))
         listed = self._call("ListContainers", asked, cri.ListContainersResponse, until)
         pod = next((item.pod_sandbox_id for item in (listed.containers if listed else ())), "")
@@ -86,9 +90,8 @@ class CriRuntime:
     def _sandbox(self, pod: str, until: float) -> cri.PodSandboxStatusResponse | None:
         request = cri.PodSandboxStatusRequest(pod_sandbox_id=pod, verbose=True)
         answer = self._call("PodSandboxStatus", request, cri.PodSandboxStatusResponse, until)
-        if answer is not None:
-            _same(pod, answer.status.id)
-        return answer
+        same = answer is not None and answer.status.id and answer.status.id.startswith(pod)
+        return answer if same else None
 
     def _call(self, method: str, request: Message, answer: type[Answer], until: float) -> Answer | None:
         """The answer, None where there is no such object."""
@@ -102,13 +105,10 @@ class CriRuntime:
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return None
-            raise RuntimeUnreachableError(f"{method}: {' '.join(str(error.details()).split())[:200]}") from None
+            away = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            kind = RuntimeUnreachableError if away else BadAnswerError
+            raise kind(f"{method}: {' '.join(str(error.details()).split())[:200]}") from None
         return found
-
-
-def _same(asked: str, told: str) -> None:
-    if not told or not told.startswith(asked):
-        raise RuntimeUnreachableError("answers with another container than was asked for")
 
 
 def _own(answer: _Info) -> dict[str, Any]:

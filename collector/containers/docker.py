@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from tiercel.collector.containers import http
 from tiercel.collector.containers.runtime import (
+    BadAnswerError,
     Container,
     RuntimeUnreachableError,
     image,
@@ -39,8 +40,10 @@ class DockerRuntime:
             return None
         found = table(told)
         full = text(found.get("Id"))
-        if not full or not full.startswith(container):
-            raise RuntimeUnreachableError("answers with another container than was asked for")
+        if not full:
+            raise BadAnswerError("answers with a container that has no id")
+        if not full.startswith(container):
+            return None  # one that is called so, not the one that was asked for
         return container_of(found, self._number, self._image(text(found.get("Image"))))
 
     def close(self) -> None:

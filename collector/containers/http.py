@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tiercel.collector.containers.runtime import RuntimeUnreachableError
+from tiercel.collector.containers.runtime import BadAnswerError, RuntimeUnreachableError
 
 
 class _Connection(http.client.HTTPConnection):
@@ -48,12 +48,18 @@ def get(path: Path, target: str, *, timeout: float, limit: int) -> Any:
             if answer.status == http.client.NOT_FOUND:
                 return None
             if answer.status != http.client.OK:
-                raise RuntimeUnreachableError(f"answers {answer.status}")
+                raise BadAnswerError(f"answers {answer.status}")
             body = answer.read(limit + 1)
         if len(body) > limit:
-            raise RuntimeUnreachableError(f"answers more than {limit} bytes")
+            raise BadAnswerError(f"answers more than {limit} bytes")
         return json.loads(body)
-    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-        raise RuntimeUnreachableError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+    except (http.client.HTTPException, ValueError, RecursionError) as error:
+        raise BadAnswerError(_said(error)) from None
+    except OSError as error:
+        raise RuntimeUnreachableError(_said(error)) from None
     finally:
         connection.close()
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

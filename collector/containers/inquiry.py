@@ -5,14 +5,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
-from tiercel.collector.containers.runtime import Container, Runtime, RuntimeUnreachableError
+from tiercel.collector.containers.runtime import BadAnswerError, Container, Runtime, RuntimeUnreachableError
 
 log = logging.getLogger(__name__)
 
 # Seconds until an unknown container is asked for again: a runtime may know it a moment later than its first process.
 _AGAIN = (0.05, 0.3, 1.5)
 _LONGEST_PAUSE = 60.0
+_MOST_REFUSED = 4096
 
 
 class Inquiry:
@@ -36,6 +38,8 @@ class Inquiry:
         self._pending: deque[tuple[float, str, int]] = deque()
         self._known: set[str] = set()
         self._missing: set[str] = set()
+        # Of which the runtime told nothing that could be used: not asked for again.
+        self._refused: set[str] = set()
         self._wake = threading.Condition()
         self._ended = False
         self._all_again = False
@@ -70,23 +74,38 @@ class Inquiry:
     def _run(self) -> None:
         due = 0.0
         while not self._ended:
-            try:
-                if self._all_again:
-                    self._all_again, due = False, 0.0
-                    self._known.clear()
-                if time.monotonic() >= due:
-                    self._list()
-                    due = time.monotonic() + self._refresh
-                job = self._next(due)
-                if job is not None:
-                    self._inspect(*job)
-            except RuntimeUnreachableError as error:
-                self._down(str(error))
-                due = 0.0
-            except Exception as error:  # an answer that nobody thought of costs no more than one that is refused
-                self._down(f"{type(error).__name__}: {error}")
-                due = 0.0
+            if self._all_again:
+                self._all_again, due = False, 0.0
+                self._known.clear()
+                self._refused.clear()
+            if time.monotonic() >= due:
+                due = time.monotonic() + (self._refresh if self._try("list", self._list) else 0.0)
+            job = self._next(due)
+            if job is not None:
+                self._try(job[0], partial(self._inspect, *job))
         self._runtime.close()
+
+    def _try(self, what: str, ask: Callable[[], None]) -> bool:
+        """Ask; False if the runtime is away. What it answers wrongly to one question does not hold up the others."""
+        try:
+            ask()
+        except BadAnswerError as error:
+            self._is_up()
+            self._refuse(what, str(error))
+        except RuntimeUnreachableError as error:
+            self._down(str(error))
+            return False
+        except Exception as error:  # an answer that nobody thought of costs no more than one that is refused
+            self._refuse(what, f"{type(error).__name__}: {error}")
+        return True
+
+    def _refuse(self, what: str, reason: str) -> None:
+        self.failures += 1
+        if what not in self._refused and len(self._refused) < _MOST_REFUSED:
+            self._refused.add(what)
+            log.warning(
+                "a container stays without name runtime=%s asked=%s reason=%s", self._runtime.name, what, reason
+            )
 
     def _next(self, until: float) -> tuple[str, int] | None:
         with self._wake:
@@ -104,24 +123,30 @@ class Inquiry:
 
     def _list(self) -> None:
         """Tell what runs and was not told yet, and what no longer runs."""
-        ids = set(self._runtime.ids()[: self._most])
+        listed = dict.fromkeys(self._runtime.ids()[: self._most])
+        ids = listed.keys()
         self._is_up()
-        for container in ids - self._known:
-            self._inspect(container, len(_AGAIN))
+        with self._wake:
+            asked = {container for _, container, _ in self._pending} | self._known | self._refused
+            for container in listed:
+                if container not in asked and len(self._pending) < self._most:
+                    self._pending.append((0.0, container, len(_AGAIN)))
         # A container is known a moment before it is listed: gone is what two lists in a row leave out.
         missing = self._known - ids
         for container in missing & self._missing:
             self._known.discard(container)
             self._forget(container)
         self._missing = missing & self._known
+        self._refused &= ids
 
     def _inspect(self, container: str, tries: int) -> None:
         if container in self._known:
             return
         try:
             found = self._runtime.inspect(container)
-        except RuntimeUnreachableError:
-            self._retry(container, tries)
+        except RuntimeUnreachableError as error:
+            if not isinstance(error, BadAnswerError):
+                self._retry(container, tries)
             raise
         self._is_up()
         if found is None:

@@ -13,6 +13,10 @@ class RuntimeUnreachableError(Exception):
     """The runtime does not answer, or not as it should; in one line."""
 
 
+class BadAnswerError(RuntimeUnreachableError):
+    """It answers, but not so that anything is known; another question may fare better."""
+
+
 class Runtime(Protocol):
     """One socket. Every call ends within `timeout` seconds of construction, whatever the other side does."""
 

@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 # Most bytes of what one event tells; what is long and least asked for goes first.
 _MOST_BYTES = 64 * 1024
-_LONG = ("cni_json", "pod_sandbox_labels", "labels", "Mounts", "port_mappings")
-# Most containers that wait to be told, and that one read tells.
-_MOST_LEARNT, _AT_ONCE = 8192, 100
+_LONG = ("cni_json", "port_mappings", "pod_sandbox_labels", "labels", "Mounts")
+# Most containers that wait to be told, most bytes of these, and most that one read tells.
+_MOST_LEARNT, _MOST_WAITING, _AT_ONCE = 8192, 32 << 20, 100
 
 
 def with_containers(source: Source, settings: Settings) -> Source:
@@ -48,7 +48,8 @@ class ContainerSource:
     ) -> None:
         self._source, self._find, self._pending, self._every = source, find, pending, look
         self._ids = ContainerIds()
-        self._learnt: deque[tuple[str, Container]] = deque()
+        self._learnt: deque[tuple[str, bytes]] = deque()
+        self._room, self._lock = _MOST_WAITING, threading.Lock()
         self.dropped = 0
         self._inquiries: list[Inquiry] = []
         self._names: set[str] = set()
@@ -92,7 +93,7 @@ class ContainerSource:
 
     def close(self) -> None:
         self._ended.set()
-        self._lookout.join()
+        self._lookout.join(5.0)
         for inquiry in self._inquiries:
             inquiry.close()
         self._source.close()
@@ -110,7 +111,10 @@ class ContainerSource:
 
     def _look_out(self) -> None:
         while not self._ended.wait(self._every):
-            self._find_runtimes()
+            try:
+                self._find_runtimes()
+            except Exception:  # whatever stands in the way now may not the next time
+                log.exception("container runtimes could not be looked for")
 
     def _find_runtimes(self) -> None:
         """One that is found tells of all its containers at once."""
@@ -136,18 +140,24 @@ class ContainerSource:
         self._say("container_removed", {"id": full_id[:12], "full_id": full_id})
 
     def _say(self, name: str, container: Container) -> None:
-        if len(self._learnt) >= _MOST_LEARNT:
-            self.dropped += 1
-        else:
-            self._learnt.append((name, container))
+        # In the thread that asked: a reader only takes bytes.
+        told = encoded(container)
+        with self._lock:
+            if len(self._learnt) >= _MOST_LEARNT or self._room < len(told):
+                self.dropped += 1
+            else:
+                self._room -= len(told)
+                self._learnt.append((name, told))
 
     def _tell(self, batch: Batch, limit: int) -> int:
         """What is learnt counts for all that still waits in the batch, too; what is forgotten, from here on."""
         early, told = Batch(), 0
         while told < limit and self._learnt:
             name, container = self._learnt.popleft()
+            with self._lock:
+                self._room += len(container)
             to = early if name == "container" else batch
-            to.append("asyncevent", time=time.time_ns(), tid=-1, params=[0, name, encoded(container)])
+            to.append("asyncevent", time=time.time_ns(), tid=-1, params=[0, name, container])
             told += 1
         if len(early):
             batch.put_first(early)
@@ -156,10 +166,27 @@ class ContainerSource:
 
 def encoded(container: Container) -> bytes:
     """The JSON of an event about a container, within the limit."""
-    data = json.dumps({"container": container}).encode()
+    data = _json(container)
     for key in _LONG:
-        if len(data) <= _MOST_BYTES:
+        excess = len(data) - _MOST_BYTES
+        if excess <= 0:
             break
-        container = {name: value for name, value in container.items() if name != key}
-        data = json.dumps({"container": container}).encode()
+        value = container.get(key)
+        # Of labels the longest go, those that make a pod last.
+        left = {key: _shorter(value, excess)} if isinstance(value, dict) else {}
+        data = _json(container := {name: known for name, known in container.items() if name != key} | left)
     return data + b"\0"
+
+
+def _json(container: Container) -> bytes:
+    return json.dumps({"container": container}).encode()
+
+
+def _shorter(labels: dict[str, str], excess: int) -> dict[str, str]:
+    sizes = {key: len(json.dumps({key: value})) for key, value in labels.items()}
+    for key in sorted(labels, key=lambda key: (key.startswith("io.kubernetes."), -sizes[key])):
+        if excess <= 0:
+            break
+        excess -= sizes[key]
+        labels = {name: value for name, value in labels.items() if name != key}
+    return labels

@@ -202,7 +202,7 @@ class Oracle(Sockets):
             target.process.pgid, target.process.vpgid = group
 
     def _setuid(self, thread: Thread, process: Process, p: Params) -> None:
-        """capabilities(7), as far as the effective user tells; the others of a thread that was root are taken for root."""
+        """capabilities(7), as far as the effective user tells: who was root is taken to be it in the others, too."""
         value = p.get("euid", p.get("uid"))
         facts, was_root = thread.facts, thread.facts["uid"] == 0
         if p["res"] >= 0 and value not in (None, KEPT):

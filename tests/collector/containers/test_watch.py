@@ -176,7 +176,31 @@ def test_ids_are_told_once() -> None:
 
 
 def test_an_event_is_cut_to_its_limit() -> None:
-    long = {"id": "a", "labels": {str(n): "x" * 4096 for n in range(256)}, "name": "web"}
-    data = encoded(long)
-    assert len(data) < 65536
-    assert json.loads(data[:-1])["container"] == {"id": "a", "name": "web"}
+    labels = {str(number): "\u00fc" * 4096 for number in range(256)} | {
+        "app": "web",
+        "io.kubernetes.pod.name": "p" * 5000,
+    }
+    data = encoded({"id": "a", "labels": labels, "cni_json": "x" * 9000, "name": "web"})
+    assert len(data) <= 65537
+    told = json.loads(data[:-1])["container"]
+    assert (told["id"], told["name"], "cni_json" in told) == ("a", "web", False)
+    assert {"app", "io.kubernetes.pod.name"} <= told["labels"].keys()
+    assert len(told["labels"]) < 10
+
+
+def test_one_container_that_cannot_be_told_does_not_hold_up_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, answers = tmp_path / "docker.sock", servers.docker()
+    poison = "f" * 64
+    answers["/containers/json"] = [{"Id": poison}, *answers["/containers/json"]]
+    answers[f"/containers/{poison}/json"] = {"Id": poison, "Config": {"Labels": {"x": "y" * (5 << 20)}}}
+    with servers.api(path, answers):
+        source = ContainerSource(Threads(), given(DockerRuntime(path)))
+        (container,) = eventually(lambda: told(source, Batch()), 5)
+        assert container["name"] == "web"
+        eventually(lambda: source.counters()["failures"], 5)
+        time.sleep(0.3)
+        assert source.counters()["failures"] == 1
+        source.close()
+    assert len([record for record in caplog.records if "stays without name" in record.message]) == 1
