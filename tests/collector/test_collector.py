@@ -115,6 +115,30 @@ def test_a_full_output_costs_counted_events_and_no_time() -> None:
     assert totals.produced == totals.delivered + told
 
 
+def test_what_was_told_of_the_host_is_told_again_if_it_was_lost() -> None:
+    class Telling(Counting):
+        def read(self, batch: Batch, limit: int) -> int:
+            if self.left:
+                self.snapshot(batch)
+            told, self.left = self.left, 0
+            return told
+
+    queue = Queue(max_messages=1)
+    consumer = queue.consumer([topics.RAW])
+    source = Telling(0)
+    collector = Collector(source, queue.producer(), ME, linger_ms=1)
+    collector.begin()
+    source.left = 1
+    for _ in range(100):
+        collector.step()
+    assert (source.retold, collector.totals().lost) == (0, {}), "there is no room yet, and no event was lost"
+    consumer.read(1, 0)
+    source.left = 1
+    for _ in range(100):
+        collector.step()
+    assert source.retold == 1
+
+
 def test_after_losses_of_its_own_the_source_tells_again_but_not_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(max_messages=2)
     consumer = queue.consumer([topics.RAW])

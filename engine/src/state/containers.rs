@@ -77,10 +77,18 @@ fn id_of_path(path: &[u8]) -> Option<&[u8]> {
         .chain([&NERDCTL])
         .find_map(|(prefix, suffix)| runc(path, prefix, suffix))
         .or_else(|| containerd(path))
-        .or_else(|| lxc(path))
+        .or_else(|| by_name(path))
+}
+
+/// Of engines that call a container as its owner does. Who may make control groups does not become another's container:
+/// what looks like a runtime's id is no name.
+fn by_name(path: &[u8]) -> Option<&[u8]> {
+    let name = lxc(path)
         .or_else(|| libvirt(path))
         .or_else(|| bpm(path))
-        .or_else(|| nspawn(path))
+        .or_else(|| nspawn(path))?;
+    let digits = matches!(name.len(), SHORT | ID) && name.iter().all(u8::is_ascii_hexdigit);
+    (!digits).then_some(name)
 }
 
 fn runc<'a>(path: &'a [u8], prefix: &[u8], suffix: &[u8]) -> Option<&'a [u8]> {

@@ -33,6 +33,9 @@ const ENGINES: [&str; 13] = [
     "systemd-nspawn",
 ];
 
+/// Engines of which only the path of a control group tells, no runtime.
+const BY_PATH: [&[u8]; 4] = [b"lxc", b"libvirt-lxc", b"bpm", b"systemd-nspawn"];
+
 /// Containers of a host by id. Of too many those told longest ago make room.
 #[derive(Debug, Default)]
 pub struct Containers {
@@ -84,6 +87,11 @@ impl Containers {
             self.unreadable += 1;
             return;
         };
+        // Whoever may make control groups can call one as another's container.
+        let by_path = |engine: &[u8]| BY_PATH.contains(&engine);
+        if by_path(&container.engine) && self.get(&container.id).is_some_and(|known| !by_path(&known.engine)) {
+            return;
+        }
         let container = Arc::new(container);
         self.fresh = Some(container.clone());
         self.known
@@ -351,6 +359,18 @@ mod tests {
         let containers = told(&json);
         let container = containers.get(b"a").unwrap();
         assert_eq!((container.name.len(), container.labels.len()), (MOST_TEXT, MOST_ITEMS));
+    }
+
+    #[test]
+    fn a_path_takes_nothing_back_that_a_runtime_told() {
+        let mut containers = told(r#"{"container":{"id":"aa","type":0,"name":"prod","privileged":true}}"#);
+        containers.take_fresh();
+        containers.tell(br#"{"container":{"id":"aa","type":1,"name":"aa"}}"#, 8, 8);
+        assert!(containers.take_fresh().is_none());
+        assert_eq!(containers.get(b"aa").unwrap().name, b"prod");
+        let mut containers = told(r#"{"container":{"id":"aa","type":1,"name":"aa"}}"#);
+        containers.tell(br#"{"container":{"id":"aa","type":0,"name":"prod"}}"#, 8, 8);
+        assert_eq!(containers.get(b"aa").unwrap().name, b"prod");
     }
 
     #[test]

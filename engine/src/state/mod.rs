@@ -31,12 +31,12 @@ use crate::table;
 use fds::Fd;
 use interfaces::Interfaces;
 use lifecycle::Exits;
-use limits::Growth;
 pub use limits::Limits;
+use limits::{Growth, Kept};
 use metadata::Containers;
 use text::Text;
 use threads::{Slot, Thread, Threads};
-use users::Users;
+use users::{Id, Users};
 
 /// What limits and holes have cost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub struct State {
     exiting: Option<i64>,
     closing: Option<(i64, i64)>,
     exits: Exits,
-    /// Ports at which the host said that something listens, ascending. Who accepted a connection need not listen himself.
-    listening: Vec<u16>,
+    /// Ports at which the host said that something listens, by container. Who accepted a connection need not listen himself.
+    listening: Kept<Id, ()>,
     growth: Growth,
     /// Control groups of the last thread looked up, and its container.
     last_container: (Text, Text),
@@ -108,7 +108,7 @@ impl State {
         self.containers = Containers::default();
         self.users = Users::default();
         self.exits = Exits::default();
-        self.listening.clear();
+        self.listening = Kept::default();
         self.growth = Growth {
             since: 0,
             room: self.limits.bytes,

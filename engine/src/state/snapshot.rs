@@ -5,11 +5,14 @@ use super::memory::Memory;
 use super::sockets::ip_kind;
 use super::text::Text;
 use super::threads::{CLONE_FILES, Slot, Thread};
-use super::users::User;
+use super::users::{self, User};
 use super::{Seen, State};
 use crate::address::{self, SockAddr, SockTuple};
 use crate::event::Event;
 use crate::generated::events::EventKind;
+
+/// Ports, by container, at which something listens.
+const MOST_LISTENING: usize = 1 << 16;
 
 impl State {
     /// An event that no system call made.
@@ -196,7 +199,8 @@ impl State {
                 fd.socket = Socket::Pair(source, destination);
                 fd.connected = fd.protocol == Protocol::Tcp;
                 fd.role = Role::Client;
-                if self.listening.binary_search(&source.port).is_ok() {
+                let scope = users::scope_of(&self.threads[slot].container);
+                if fd.connected && self.listening.get(&users::Key(scope, source.port.into())).is_some() {
                     fd.socket = Socket::Pair(destination, source);
                     fd.role = Role::Server;
                 }
@@ -231,14 +235,14 @@ impl State {
             _ => {}
         }
         let listening = match fd.socket {
-            Socket::Server(end) => Some(end.port),
+            Socket::Server(end) if fd.protocol == Protocol::Tcp => Some(end.port),
             _ => None,
         };
         self.add_fd(slot, event.int(0).unwrap_or(-1), fd, &mut Seen::default());
         if let Some(port) = listening {
-            if let Err(place) = self.listening.binary_search(&port) {
-                self.listening.insert(place, port);
-            }
+            let scope = Text::from(users::scope_of(&self.threads[slot].container));
+            self.listening
+                .insert((scope, port.into()), (), MOST_LISTENING, |id| u8::from(id.0.is_empty()));
             self.turn_connections(slot, port);
         }
     }

@@ -84,7 +84,7 @@ impl Users {
 
 /// A borrowed key.
 #[derive(Hash)]
-struct Key<'a>(&'a [u8], u32);
+pub(super) struct Key<'a>(pub &'a [u8], pub u32);
 
 impl hashbrown::Equivalent<(Text, u32)> for Key<'_> {
     fn equivalent(&self, key: &(Text, u32)) -> bool {

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::wire::{Reader, Saved, Writer};
+use crate::state::limits::Kept;
 use crate::state::metadata::Containers;
 use crate::state::threads::{Slot, Threads};
 use crate::state::{Limits, State};
@@ -111,15 +112,12 @@ impl State {
             scratch: Vec::new(),
             times: (0, 0),
             containers: Containers::default(),
-            listening: Vec::new(),
+            listening: Kept::default(),
         };
         if input.version >= 2 {
             state.times = Saved::load(input)?;
             state.containers = Saved::load(input)?;
             state.listening = Saved::load(input)?;
-            if !state.listening.is_sorted() {
-                return Err(Error::Invalid("ports out of order"));
-            }
         }
         // Under smaller limits than those it was saved with it is measured earlier.
         state.growth.room = state.growth.room.min(limits.bytes);

@@ -277,6 +277,15 @@ impl Saved for u8 {
     }
 }
 
+/// What a key alone says.
+impl Saved for () {
+    fn save(&self, _: &mut Writer) {}
+
+    fn load(_: &mut Reader) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 impl Saved for bool {
     fn save(&self, out: &mut Writer) {
         out.bytes.push(u8::from(*self));
