@@ -195,9 +195,9 @@ def test_sets_are_searched(condition: str, matches: bool) -> None:
 def test_who_accepted_need_not_listen() -> None:
     """docs/differences.md, "Roles": the connection of a server's child, told with the processes of the host."""
     batch = world()
-    listening = (0, 0, 0, 1, None, (2, "0.0.0.0", 22))
+    listening = (0, 0, 0, 2, None, (2, "0.0.0.0", 22))
     batch.append("fd_snapshot", time=0, tid=10, params=[3, 5, "", *listening])
-    accepted = (0, 0, 0, 1, (2, "10.0.0.1", 22, "10.0.0.9", 50000), None)
+    accepted = (0, 0, 0, 2, (2, "10.0.0.1", 22, "10.0.0.9", 50000), None)
     batch.append("fd_snapshot", time=0, tid=20, params=[9, TCP, "", *accepted])
     batch.append("read", time=1, tid=20, params=[1, b"x", 9, 1])
     assert Host().field_rows(batch, ["fd.name", "fd.sport", "fd.cport"])[-1] == [
