@@ -7,13 +7,13 @@ from typing import Protocol
 
 from tiercel._engine import Batch, RingReader
 from tiercel.collector import proc
-from tiercel.collector.heal import Healer, Question
+from tiercel.collector.heal import Healer, Marks, Question
 from tiercel.collector.sources import Loss
 
 log = logging.getLogger(__name__)
 
 
-class Probe(Protocol):
+class Probe(Marks, Protocol):
     """The part of `tiercel.probe.core.Probe` that is used here."""
 
     @property
@@ -27,10 +27,6 @@ class Probe(Protocol):
     def drops(self) -> dict[str, int]: ...
 
     def set_wanted(self, names: Iterable[str]) -> None: ...
-
-    def knows(self, pid: int) -> bool: ...
-
-    def mark_known(self, pid: int) -> None: ...
 
     def forget(self) -> None: ...
 

@@ -118,6 +118,41 @@ pub struct Container {
     pub ports: Vec<Port>,
 }
 
+impl Container {
+    /// All that is one text, in the order of the schema.
+    pub fn texts(&self) -> [&Vec<u8>; 15] {
+        [
+            &self.id,
+            &self.full_id,
+            &self.engine,
+            &self.name,
+            &self.image,
+            &self.image_id,
+            &self.repository,
+            &self.tag,
+            &self.digest,
+            &self.user,
+            &self.ip,
+            &self.cni_json,
+            &self.sandbox_id,
+            &self.pod_ip,
+            &self.pod_cni_json,
+        ]
+    }
+
+    /// All that is yes or no, in the order of the schema.
+    pub fn flags(&self) -> [bool; 6] {
+        [
+            self.in_pod,
+            self.privileged,
+            self.host_pid,
+            self.host_network,
+            self.host_ipc,
+            self.is_sandbox,
+        ]
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mount {
     pub source: Vec<u8>,

@@ -269,4 +269,4 @@ fn view<'a>(
 
 #[cfg(test)]
 #[path = "host_tests.rs"]
-mod tests;
+pub(crate) mod tests;

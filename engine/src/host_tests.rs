@@ -30,7 +30,7 @@ impl Rules for Opens {
     }
 }
 
-fn header(first_seq: u64) -> BatchHeader {
+pub(crate) fn header(first_seq: u64) -> BatchHeader {
     BatchHeader {
         host_id: "h".into(),
         host: "box".into(),

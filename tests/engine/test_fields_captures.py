@@ -83,6 +83,16 @@ def lines(name: str) -> list[Any]:
         return [json.loads(line) for line in file]
 
 
+def alerts(name: str, rules: RuleSet) -> list[dict[str, Any]]:
+    """What rules say of a recording."""
+    header = {"host_id": "h", "host": HOSTNAME, "boot_id": "b", "run": 0, "first_seq": 0, "produced": 0, "delivered": 0}
+    host = Host()
+    raw = [
+        alert for batch in batches(captures() / f"{name}.scap.gz") for alert in host.replay(batch, rules, header=header)
+    ]
+    return [avro.decode("alert", avro.frame("alert", body)) for body in raw]
+
+
 def explained(ours: Any, theirs: Any) -> bool:
     """Differences that the recordings' README tells of: edited names, and text that is not UTF-8."""
     if not isinstance(ours, str) or not isinstance(theirs, str):
@@ -187,14 +197,7 @@ def test_alerts_are_those_of_falco(name: str, matching: str, ruleset: str) -> No
     loaded = load([SHARED / "falco-rules" / f"{file}.yaml" for file in files])
     assert loaded.errors == []
     compiled = RuleSet(loaded.plan(matching=matching))
-    header = {"host_id": "h", "host": HOSTNAME, "boot_id": "b", "run": 0, "first_seq": 0, "produced": 0, "delivered": 0}
-    host = Host()
-    raw = [
-        alert
-        for batch in batches(captures() / f"{name}.scap.gz")
-        for alert in host.replay(batch, compiled, header=header)
-    ]
-    ours = [avro.decode("alert", avro.frame("alert", body)) for body in raw]
+    ours = alerts(name, compiled)
     theirs = lines(f"{name}.{ruleset}.{matching}.jsonl.gz")
     assert Counter((a["rule"], a["output_fields"]["evt.time"]) for a in theirs) == Counter(
         (a["rule"], seen_at(a)) for a in ours
@@ -268,14 +271,7 @@ def test_field_rules_say_what_falco_said(name: str) -> None:
     loaded = load([captures() / "field_rules.yaml"])
     assert loaded.errors == []
     compiled = RuleSet(loaded.plan(matching="all"))
-    header = {"host_id": "h", "host": HOSTNAME, "boot_id": "b", "run": 0, "first_seq": 0, "produced": 0, "delivered": 0}
-    host = Host()
-    raw = [
-        alert
-        for batch in batches(captures() / f"{name}.scap.gz")
-        for alert in host.replay(batch, compiled, header=header)
-    ]
-    ours = [avro.decode("alert", avro.frame("alert", body)) for body in raw]
+    ours = alerts(name, compiled)
     theirs = lines(f"{name}.field_rules.all.jsonl.gz")
     mine = {(a["rule"], seen_at(a)): a for a in ours}
     real = {(a["rule"], a["output_fields"]["evt.time"]): a for a in theirs}

@@ -12,22 +12,8 @@ type Labels = [(Vec<u8>, Vec<u8>)];
 pub fn put(out: &mut Vec<u8>, container: &Container) {
     let c = container;
     put_ulong(out, c.since);
-    let names = [&c.id, &c.full_id, &c.engine, &c.name];
-    let image = [&c.image, &c.image_id, &c.repository, &c.tag, &c.digest];
-    let rest = [&c.user, &c.ip, &c.cni_json, &c.sandbox_id, &c.pod_ip, &c.pod_cni_json];
-    for text in names.into_iter().chain(image).chain(rest) {
-        put_bytes(out, text);
-    }
-    for flag in [
-        c.in_pod,
-        c.privileged,
-        c.host_pid,
-        c.host_network,
-        c.host_ipc,
-        c.is_sandbox,
-    ] {
-        put_bool(out, flag);
-    }
+    c.texts().into_iter().for_each(|text| put_bytes(out, text));
+    c.flags().into_iter().for_each(|flag| put_bool(out, flag));
     put_long(out, c.created);
     put_labels(out, &c.labels);
     put_labels(out, &c.sandbox_labels);

@@ -16,6 +16,8 @@ use arrow_ipc::{
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use hashbrown::HashMap;
 
+use crate::facts::BatchHeader;
+
 /// A dictionary column. A key once interned can be pushed again and again.
 #[derive(Default)]
 pub struct Dictionary {
@@ -187,6 +189,32 @@ impl Times {
 
     pub fn finish(self) -> ArrayRef {
         Arc::new(TimestampNanosecondArray::from(self.0).with_timezone("UTC"))
+    }
+}
+
+/// The first columns of what hosts tell of themselves: which host, and since when it is so.
+#[derive(Default)]
+pub struct Told {
+    host_id: Dictionary,
+    host: Dictionary,
+    boot_id: Dictionary,
+    since: Times,
+}
+
+impl Told {
+    pub fn push(&mut self, header: &BatchHeader, since: u64) {
+        self.host_id.push(header.host_id.as_bytes());
+        self.host.push(header.host.as_bytes());
+        self.boot_id.push(header.boot_id.as_bytes());
+        self.since.push(since);
+    }
+
+    pub fn finish(self, table: &mut Table) -> Result<(), ArrowError> {
+        table.add("host_id", self.host_id.finish_text()?);
+        table.add("host", self.host.finish_text()?);
+        table.add("boot_id", self.boot_id.finish_text()?);
+        table.add("since", self.since.finish());
+        Ok(())
     }
 }
 

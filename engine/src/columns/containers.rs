@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, Int64Builder, ListBuilder, UInt8Builder};
 use arrow_schema::ArrowError;
 
-use super::builders::{Dictionary, Maps, Table, Times};
+use super::builders::{Maps, Table, Told};
 use crate::avro::enriched::EventBatch;
 use crate::facts::Container;
 
@@ -44,10 +44,7 @@ const MOUNTS: [&str; 5] = [
 
 #[derive(Default)]
 pub struct Containers {
-    host_id: Dictionary,
-    host: Dictionary,
-    boot_id: Dictionary,
-    since: Times,
+    told: Told,
     texts: [BinaryBuilder; 15],
     flags: [UInt8Builder; 6],
     created: Int64Builder,
@@ -60,34 +57,19 @@ pub struct Containers {
 impl Containers {
     pub fn add(&mut self, batch: &EventBatch) {
         for container in &batch.enriched.containers {
-            self.host_id.push(batch.header.host_id.as_bytes());
-            self.host.push(batch.header.host.as_bytes());
-            self.boot_id.push(batch.header.boot_id.as_bytes());
+            self.told.push(&batch.header, container.since);
             self.add_container(container);
         }
     }
 
     fn add_container(&mut self, c: &Container) {
-        self.since.push(c.since);
-        let names = [&c.id, &c.full_id, &c.engine, &c.name];
-        let image = [&c.image, &c.image_id, &c.repository, &c.tag, &c.digest];
-        let rest = [&c.user, &c.ip, &c.cni_json, &c.sandbox_id, &c.pod_ip, &c.pod_cni_json];
-        let texts = names.into_iter().chain(image).chain(rest);
         self.texts
             .iter_mut()
-            .zip(texts)
+            .zip(c.texts())
             .for_each(|(column, text)| column.append_value(text));
-        let flags = [
-            c.in_pod,
-            c.privileged,
-            c.host_pid,
-            c.host_network,
-            c.host_ipc,
-            c.is_sandbox,
-        ];
         self.flags
             .iter_mut()
-            .zip(flags)
+            .zip(c.flags())
             .for_each(|(column, flag)| column.append_value(u8::from(flag)));
         self.created.append_value(c.created);
         for (column, labels) in [(&mut self.labels, &c.labels), (&mut self.pod_labels, &c.sandbox_labels)] {
@@ -124,10 +106,7 @@ impl Containers {
 
     pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
         let mut table = Table::default();
-        table.add("host_id", self.host_id.finish_text()?);
-        table.add("host", self.host.finish_text()?);
-        table.add("boot_id", self.boot_id.finish_text()?);
-        table.add("since", self.since.finish());
+        self.told.finish(&mut table)?;
         for (name, mut column) in TEXTS.into_iter().zip(self.texts) {
             table.add(name, Arc::new(column.finish()));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, UInt32Builder, UInt64Builder};
 use arrow_schema::ArrowError;
 
-use super::builders::{Dictionary, Table, Times};
+use super::builders::{Dictionary, Table, Told};
 use crate::avro::enriched::EventBatch;
 use crate::facts::{Ancestor, Process};
 
@@ -33,10 +33,7 @@ const ANCESTOR_TEXTS: [&str; 4] = [
 
 #[derive(Default)]
 pub struct Processes {
-    host_id: Dictionary,
-    host: Dictionary,
-    boot_id: Dictionary,
-    since: Times,
+    told: Told,
     words: [Dictionary; 7],
     texts: [BinaryBuilder; 2],
     signed: [Int64Builder; 7],
@@ -52,15 +49,12 @@ pub struct Processes {
 impl Processes {
     pub fn add(&mut self, batch: &EventBatch) {
         for process in &batch.enriched.processes {
-            self.host_id.push(batch.header.host_id.as_bytes());
-            self.host.push(batch.header.host.as_bytes());
-            self.boot_id.push(batch.header.boot_id.as_bytes());
+            self.told.push(&batch.header, process.since);
             self.add_process(process);
         }
     }
 
     fn add_process(&mut self, p: &Process) {
-        self.since.push(p.since);
         let words = [
             &p.name,
             &p.exepath,
@@ -116,10 +110,7 @@ impl Processes {
 
     pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
         let mut table = Table::default();
-        table.add("host_id", self.host_id.finish_text()?);
-        table.add("host", self.host.finish_text()?);
-        table.add("boot_id", self.boot_id.finish_text()?);
-        table.add("since", self.since.finish());
+        self.told.finish(&mut table)?;
         for (name, column) in WORDS.into_iter().zip(self.words) {
             table.add(name, column.finish()?);
         }

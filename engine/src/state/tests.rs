@@ -64,6 +64,12 @@ pub(crate) fn snapshot(batch: &mut Batch, tid: i64, pid: i64, ptid: i64, comm: &
 }
 
 pub(crate) fn clone(batch: &mut Batch, ts: u64, tid: i64, result: i64, pid: i64, ptid: i64, flags: u32) {
+    clone_as(batch, ts, tid, result, [pid, ptid, tid, pid], flags);
+}
+
+/// `ids`: pid, ptid, vtid and vpid.
+pub(crate) fn clone_as(batch: &mut Batch, ts: u64, tid: i64, result: i64, ids: [i64; 4], flags: u32) {
+    let [pid, ptid, vtid, vpid] = ids;
     let mut params = vec![
         P::I(result),
         P::T("sh"),
@@ -86,7 +92,7 @@ pub(crate) fn clone(batch: &mut Batch, ts: u64, tid: i64, result: i64, pid: i64,
         P::W(0),
         P::W(0),
     ]);
-    params.extend([P::I(tid), P::I(pid), P::I(0)]);
+    params.extend([P::I(vtid), P::I(vpid), P::I(0)]);
     push(batch, ts, tid, K::Clone, &params);
 }
 

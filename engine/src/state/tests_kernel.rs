@@ -1,7 +1,7 @@
 //! What a live comparison with the kernel's own answers found (tests/e2e/test_differential.py).
 
 use super::fds::FdKind;
-use super::tests::{P, clone, name, openat, push, run, snapshot};
+use super::tests::{P, clone, clone_as, name, openat, push, run, snapshot};
 use super::threads::CLONE_THREAD;
 use crate::event::Batch;
 use crate::generated::events::EventKind as K;
@@ -98,28 +98,7 @@ fn who_was_told_of_before_can_be_changed_by_one_who_was_told_of_later() {
 #[test]
 fn the_first_of_a_pid_namespace_is_in_no_session_of_it() {
     let mut batch = one();
-    let mut params: Vec<P> = vec![
-        P::I(0),
-        P::T("sh"),
-        P::B(b""),
-        P::I(11),
-        P::I(11),
-        P::I(10),
-        P::None,
-        P::I(1024),
-    ];
-    params.extend([
-        P::I(0),
-        P::I(0),
-        P::W(0),
-        P::W(0),
-        P::W(0),
-        P::T("sh"),
-        P::B(b"cpu=/\0"),
-        P::W(0),
-    ]);
-    params.extend([P::W(0), P::W(0), P::I(1), P::I(1), P::I(0)]);
-    push(&mut batch, 2, 11, K::Clone, &params);
+    clone_as(&mut batch, 2, 11, 0, [11, 10, 1, 1], 0);
     let state = run(&batch);
     let thread = state.threads.get(11).unwrap();
     assert_eq!((thread.sid, thread.vpgid, thread.pgid), (0, 0, 10));

@@ -151,20 +151,13 @@ def _ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
 
 
 def _source(settings: "Settings", capture: Path | None, rate: float, repeat: bool) -> "Source":
-    import os
-
     if capture is not None:
         from tiercel.collector.capture import CaptureSource
 
         return CaptureSource(capture, rate=rate, repeat=repeat)
-    from tiercel.collector.containers.watch import with_containers
-    from tiercel.collector.live import LiveSource
-    from tiercel.probe.core import Probe
+    from tiercel.commands.live import source_of_this_host
 
-    wanted = set(settings.collector.wanted) or None
-    probe = Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()])
-    source = LiveSource(probe, heal_ms=settings.collector.heal_ms)
-    return with_containers(source, settings.collector)
+    return source_of_this_host(settings.collector)
 
 
 def _until_told() -> threading.Event:

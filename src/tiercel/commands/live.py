@@ -15,7 +15,7 @@ from tiercel.errors import ProbeError
 
 if TYPE_CHECKING:
     from tiercel.collector.sources import Source
-    from tiercel.config import Settings
+    from tiercel.config import Collector, Settings
     from tiercel.local import Local, Numbers
 
 Rules = Annotated[
@@ -70,25 +70,25 @@ def up(
 def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]":
     """The kernel if it can be watched, else a capture; and whether it is live."""
     from tiercel.collector.capture import CaptureSource
-    from tiercel.collector.containers.watch import with_containers
-    from tiercel.collector.live import LiveSource
     from tiercel.local import bundled_capture
 
     if capture is not None:
         return CaptureSource(capture), False
     try:
-        source = LiveSource(_probe(settings), heal_ms=settings.collector.heal_ms)
-        return with_containers(source, settings.collector), True
+        return source_of_this_host(settings.collector), True
     except ProbeError as error:
         typer.echo(f"Cannot watch this host: {error}. Playing the bundled recording instead.", err=True)
     return CaptureSource(bundled_capture()), False
 
 
-def _probe(settings: "Settings") -> Any:
+def source_of_this_host(settings: "Collector") -> "Source":
+    """The probe's events and the containers of these; ProbeError."""
+    from tiercel.collector.containers.watch import with_containers
+    from tiercel.collector.live import LiveSource
     from tiercel.probe.core import Probe
 
-    wanted = set(settings.collector.wanted) or None
-    return Probe.load(wanted, settings.collector.ring_bytes, exclude_tgids=[os.getpid()])
+    probe = Probe.load(set(settings.wanted) or None, settings.ring_bytes, exclude_tgids=[os.getpid()])
+    return with_containers(LiveSource(probe, heal_ms=settings.heal_ms), settings)
 
 
 def _identity(settings: "Settings") -> Any:

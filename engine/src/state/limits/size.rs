@@ -88,24 +88,7 @@ pub fn facts_size(facts: &Process) -> usize {
 
 /// Bytes of what is known of a container.
 pub fn container_size(container: &Container) -> u64 {
-    let texts = [
-        &container.id,
-        &container.full_id,
-        &container.engine,
-        &container.name,
-        &container.image,
-        &container.image_id,
-        &container.repository,
-        &container.tag,
-        &container.digest,
-        &container.user,
-        &container.ip,
-        &container.cni_json,
-        &container.sandbox_id,
-        &container.pod_ip,
-        &container.pod_cni_json,
-    ];
-    let texts: usize = texts.into_iter().map(Vec::len).sum();
+    let texts: usize = container.texts().into_iter().map(Vec::len).sum();
     let labels = container.labels.iter().chain(&container.sandbox_labels);
     let labels: usize = labels
         .map(|label| size_of_val(label) + label.0.len() + label.1.len())

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Batch;
-use crate::facts::{BatchHeader, Origin};
+use crate::facts::Origin;
 use crate::generated::events::{EventKind as K, KINDS};
 use crate::host::Host;
+use crate::host::tests::header;
 use crate::state::Limits;
 use crate::state::tests::{P, clone, exec, openat, push, snapshot};
 use crate::state::threads::CLONE_THREAD;
@@ -20,17 +21,6 @@ fn limits() -> Limits {
         orphans: 4,
         exits: 4,
         bytes: 40_000,
-    }
-}
-
-fn header(first_seq: u64) -> BatchHeader {
-    BatchHeader {
-        host_id: "h".into(),
-        host: "box".into(),
-        boot_id: "b".into(),
-        run: 5,
-        first_seq,
-        ..BatchHeader::default()
     }
 }
 
