@@ -178,7 +178,7 @@ def test_ids_are_told_once() -> None:
 def test_an_event_is_cut_to_its_limit() -> None:
     labels = {str(number): "\u00fc" * 4096 for number in range(256)} | {
         "app": "web",
-        "io.kubernetes.pod.name": "p" * 5000,
+        "io.kubernetes.pod.name": "p" * 30_000,
     }
     data = encoded({"id": "a", "labels": labels, "cni_json": "x" * 9000, "name": "web"})
     assert len(data) <= 65537
@@ -202,5 +202,7 @@ def test_one_container_that_cannot_be_told_does_not_hold_up_the_others(
         eventually(lambda: source.counters()["failures"], 5)
         time.sleep(0.3)
         assert source.counters()["failures"] == 1
+        source._inquiries[0]._list()
+        assert not source._inquiries[0]._pending, "it is not asked for again"
         source.close()
     assert len([record for record in caplog.records if "stays without name" in record.message]) == 1
