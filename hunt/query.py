@@ -130,10 +130,12 @@ class History:
         span, parameters = _span("ts", since, until, host)
         rows = self._rows(
             "SELECT id, toUnixTimestamp64Nano(ts), rule, priority, source, host, host_id, boot_id, seq, message, tags, "
-            f"output_fields FROM alerts FINAL WHERE {span} ORDER BY ts DESC, id LIMIT {{limit:UInt64}}",
+            "output_fields, suppressed, summary "
+            f"FROM alerts FINAL WHERE {span} ORDER BY ts DESC, id LIMIT {{limit:UInt64}}",
             {**parameters, "limit": limit},
         )
-        for key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields in reversed(rows):
+        for row in reversed(rows):
+            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, *counts = row
             yield {
                 "id": key,
                 "time": at,
@@ -146,6 +148,8 @@ class History:
                 "message": message,
                 "tags": list(tags),
                 "output_fields": json.loads(fields or "{}"),
+                "suppressed": counts[0],
+                "summary": counts[1],
             }
 
     def ledger(self, *, since: int = 0, host: str = "") -> Iterator[Row]:

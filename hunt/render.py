@@ -22,12 +22,13 @@ def alert_row(record: Row) -> Row:
 
 
 def alert_text(alert: Row) -> str:
-    """One line: time, priority, message."""
-    return f"{clock(alert['time'])}: {alert['priority']} {alert['message']}"
+    """One line: time, priority, message; how many others it stands for, where the message does not say so."""
+    also = f" ({alert['suppressed']} suppressed)" if alert.get("suppressed") and not alert["summary"] else ""
+    return f"{clock(alert['time'])}: {alert['priority']} {alert['message']}{also}"
 
 
 def alert_json(alert: Row) -> Row:
-    """Falco's keys, and id, host, event."""
+    """Falco's keys, and id, host, event; of throttled rules suppressed and summary."""
     at = int(alert["time"])
     day = datetime.fromtimestamp(at // 1_000_000_000, tz=UTC)
     out: Row = {
@@ -43,6 +44,8 @@ def alert_json(alert: Row) -> Row:
         "tags": sorted(alert["tags"]),
         "time": f"{day:%Y-%m-%dT%H:%M:%S}.{at % 1_000_000_000:09d}Z",
     }
+    if alert.get("suppressed"):
+        out |= {"suppressed": alert["suppressed"], "summary": alert["summary"]}
     return out
 
 

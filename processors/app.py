@@ -26,7 +26,7 @@ from tiercel.config import Worker as WorkerSettings
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
-from tiercel.processors.worker import Worker
+from tiercel.processors.worker import Output, Worker
 from tiercel.schemas import topics
 
 log = logging.getLogger(__name__)
@@ -110,9 +110,13 @@ def make(
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
         mine = {place.partition for place in now if place.topic == topics.RAW}
-        worker.assign(mine)
+        await _send(app, worker.assign(mine))
         progress.forget(set(progress.seen) - mine)
         log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
+
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]
+    async def ending(_app: faust.App, **_: Any) -> None:
+        await _send(app, worker.finish())
 
     @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
@@ -132,10 +136,7 @@ async def _one(
     await room.acquire()
     # A batch takes the engine a millisecond or two: a hop to another thread and back would cost more.
     outputs = worker.handle(message.partition, message.offset, message.key or b"", message.value or b"")
-    sent = [
-        await app.producer.send(output.topic, output.key, output.value, message.partition, None, None)
-        for output in outputs
-    ]
+    sent = await _send(app, outputs)
 
     def safe(done: asyncio.Future[Any]) -> None:
         room.release()
@@ -146,6 +147,13 @@ async def _one(
         event.ack()
 
     asyncio.gather(*sent).add_done_callback(safe)
+
+
+async def _send(app: faust.App, outputs: list[Output]) -> list[asyncio.Future[Any]]:
+    return [
+        await app.producer.send(output.topic, output.key, output.value, output.partition, None, None)
+        for output in outputs
+    ]
 
 
 async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], patience: float = 60.0) -> None:

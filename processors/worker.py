@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tiercel._engine import Host, RuleSet, header_of
 from tiercel.errors import SchemaError
-from tiercel.joints.base import Consumer, Producer
+from tiercel.joints.base import Consumer, Message, Producer
 from tiercel.schemas import avro, topics
 
 log = logging.getLogger(__name__)
@@ -18,11 +18,12 @@ _SILENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Output:
-    """One message to send, to the partition that its input came from."""
+    """One message to send, to the partition that its input came from or is kept on."""
 
     topic: str
     key: bytes
     value: bytes
+    partition: int
 
 
 @dataclass
@@ -52,10 +53,12 @@ class Worker:
     ) -> None:
         """`limits` are those of each host, as `config.Worker.limits` has them.
 
-        `schema_ids` and `writers` (other versions' schemas) come from a registry, if there is one.
+        `rules` are those of every partition for which `use` names no others. `schema_ids` and `writers` (other
+        versions' schemas) come from a registry, if there is one.
         """
         self.counters = Counters()
         self._rules = rules
+        self._rules_of: dict[int, RuleSet | None] = {}
         self._schema_ids = schema_ids or {}
         self._writers = writers
         self._max_hosts = max_hosts
@@ -70,18 +73,28 @@ class Worker:
             sender = str(header_of(body)["host_id"]).encode()
             if key and key != sender:
                 # One forged id would otherwise feed another host's state.
-                return self._quarantine(key, message, f"the key is not the batch's host id {sender.decode()}")
-            host = self._host(partition, sender)
-            outcome = host.process(body, self._rules, partition=partition, offset=offset)
+                reason = f"the key is not the batch's host id {sender.decode()}"
+                return self._quarantine(partition, key, message, reason)
+            host, outputs = self._host(partition, sender)
+            rules = self._rules_of.get(partition, self._rules) if self._rules_of else self._rules
+            outcome = host.process(body, rules, partition=partition, offset=offset)
         except (ValueError, SchemaError) as error:
-            return self._quarantine(key, message, str(error))
+            return self._quarantine(partition, key, message, str(error))
         self.counters.batches += 1
         self.counters.events += outcome.events
         self.counters.alerts += len(outcome.alerts)
         if outcome.evicted:
             self._full(sender, outcome.evicted)
-        enriched = self._output(topics.EVENTS, "event_batch", sender, outcome.enriched)
-        return [enriched, *(self._output(topics.ALERTS, "alert", sender, alert) for alert in outcome.alerts)]
+        outputs.append(self._output(topics.EVENTS, "event_batch", partition, sender, outcome.enriched))
+        outputs += [self._output(topics.ALERTS, "alert", partition, sender, alert) for alert in outcome.alerts]
+        return outputs
+
+    def use(self, rules: RuleSet | None, partition: int | None = None) -> None:
+        """From the next message on, of this partition or of all, these rules count; hosts keep their state."""
+        if partition is None:
+            self._rules, self._rules_of = rules, {}
+        else:
+            self._rules_of[partition] = rules
 
     def _full(self, sender: bytes, evicted: int) -> None:
         self.counters.evicted += evicted
@@ -94,37 +107,76 @@ class Worker:
                 self.counters.evicted,
             )
 
-    def _output(self, topic: str, schema: str, key: bytes, body: bytes) -> Output:
-        return Output(topic, key, avro.frame(schema, body, self._schema_ids.get(schema)))
+    def _output(self, topic: str, schema: str, partition: int, key: bytes, body: bytes) -> Output:
+        return Output(topic, key, avro.frame(schema, body, self._schema_ids.get(schema)), partition)
 
-    def assign(self, partitions: set[int]) -> None:
-        """Forget the hosts of partitions that are no longer ours: when one comes back, its state would be old."""
-        for place in [place for place in self._hosts if place[0] not in partitions]:
-            del self._hosts[place]
+    def assign(self, partitions: set[int]) -> list[Output]:
+        """Forget the hosts of partitions that are no longer ours: when one comes back, its state would be old.
 
-    def _host(self, partition: int, host_id: bytes) -> Host:
+        What throttled rules have counted for them and not told yet is told now.
+        """
+        for partition in self._rules_of.keys() - partitions:
+            del self._rules_of[partition]
+        return [
+            output
+            for place in [place for place in self._hosts if place[0] not in partitions]
+            for output in self._last_words(place, self._hosts.pop(place))
+        ]
+
+    def finish(self) -> list[Output]:
+        """Nothing more comes: what throttled rules have counted and not told yet."""
+        return self.assign(set())
+
+    def _last_words(self, place: tuple[int, bytes], host: Host) -> list[Output]:
+        partition, host_id = place
+        alerts = host.finish()
+        self.counters.alerts += len(alerts)
+        return [self._output(topics.ALERTS, "alert", partition, host_id, alert) for alert in alerts]
+
+    def _host(self, partition: int, host_id: bytes) -> tuple[Host, list[Output]]:
+        """The host, and what one has left to say that had to go for it."""
+        outputs: list[Output] = []
         place = partition, host_id
         host = self._hosts.get(place)
         if host is None:
             host = self._hosts[place] = Host(**self._limits)
             if len(self._hosts) > self._max_hosts:
-                self._hosts.popitem(last=False)
+                outputs = self._last_words(*self._hosts.popitem(last=False))
                 self.counters.forgotten_hosts += 1
         self._hosts.move_to_end(place)
-        return host
+        return host, outputs
 
-    def _quarantine(self, key: bytes, message: bytes, reason: str) -> list[Output]:
+    def _quarantine(self, partition: int, key: bytes, message: bytes, reason: str) -> list[Output]:
         self.counters.quarantined += 1
         log.warning("message put into quarantine reason=%s bytes=%d", reason, len(message))
         # The reason on a line of its own, then the message as it came.
-        return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message)]
+        return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message, partition)]
 
 
-def drive(worker: Worker, consumer: Consumer, producer: Producer, stop: Callable[[], bool]) -> None:
-    """Run a worker between two joints until `stop`, or until the consumer's joint is closed and empty."""
-    for message in consumer:
-        for output in worker.handle(message.partition, message.offset, message.key, message.value):
-            while not producer.send(output.topic, output.key, output.value, message.partition, timeout=1.0):
+def drive(
+    worker: Worker,
+    consumer: Consumer,
+    producer: Producer,
+    stop: Callable[[], bool],
+    *,
+    before: Callable[[Message], None] | None = None,
+) -> None:
+    """Run a worker between two joints until `stop`, or until the consumer's joint is closed and empty.
+
+    `before` is called before each message, between two batches: the place to give the worker other rules.
+    """
+
+    def send(outputs: list[Output]) -> bool:
+        for output in outputs:
+            while not producer.send(output.topic, output.key, output.value, output.partition, timeout=1.0):
                 if stop():
-                    return
+                    return False
+        return True
+
+    for message in consumer:
+        if before is not None:
+            before(message)
+        if not send(worker.handle(message.partition, message.offset, message.key, message.value)):
+            return
         consumer.commit([message])
+    send(worker.finish())

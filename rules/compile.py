@@ -12,6 +12,7 @@ from tiercel.rules.items import PRIORITIES, List, Macro, Rule
 from tiercel.rules.parse import ConditionError, parse
 from tiercel.rules.problems import Problem, Rejected
 from tiercel.rules.source import Source
+from tiercel.rules.throttle import Throttle
 from tiercel.rules.tree import And, MacroCall, Node, Not, Or, fold
 from tiercel.schemas import tables
 
@@ -34,6 +35,7 @@ class CompiledRule:
     enabled: bool
     file: str
     line: int
+    throttle: Throttle | None = None
 
 
 def compile_all(
@@ -223,6 +225,7 @@ class _Compiler:
             enabled=rule.enabled,
             file=item.file.name,
             line=item.node.place.line + 1,
+            throttle=rule.throttle,
         )
 
     def makes_sense(self, rule: Rule, source: Source, parsed: Node) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from tiercel.rules.document import Element, Mapping, Place, Scalar, Sequence
 from tiercel.rules.problems import Problem, Rejected
 from tiercel.rules.source import File, Source
+
+if TYPE_CHECKING:
+    from tiercel.rules.throttle import Throttle
 
 PRIORITIES = ("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug")
 TRUE = ("y", "yes", "true", "on")
@@ -64,6 +67,7 @@ class Rule:
     capture: bool = False
     capture_duration: int = 0
     exceptions: dict[str, ExceptionEntry] = field(default_factory=dict)
+    throttle: Throttle | None = None
 
 
 @dataclass(slots=True)

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Literal
 
 from tiercel.rules import compile as compiling
-from tiercel.rules import document, exceptions
+from tiercel.rules import document, exceptions, throttle
 from tiercel.rules.compile import CompiledRule
 from tiercel.rules.document import Element, Mapping, Place, Scalar
 from tiercel.rules.document import Sequence as Items
 from tiercel.rules.items import Item, List, Macro, Rule
-from tiercel.rules.plan import Planner
+from tiercel.rules.plan import Planner, Resolver, resolve_host
 from tiercel.rules.problems import Problem, Rejected
 from tiercel.rules.source import File, Source
+from tiercel.rules.throttle import Throttle
 
 ENGINE_VERSION = (0, 63, 0)
 """The version of Falco's rule engine whose files we read."""
@@ -30,7 +31,7 @@ PLUGINS = {"container": (0, 7, 0)}
 
 KEYS = {
     "rule": ("condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
-             "warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "append", "override"),
+             "warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "append", "override", "throttle"),
     "macro": ("condition", "append", "override"),
     "list": ("items", "append", "override"),
 }  # fmt: skip
@@ -48,6 +49,7 @@ REPLACEABLE = {
         "enabled",
         "warn_evttypes",
         "skip-if-unknown-filter",
+        "throttle",
     ),
     "macro": ("condition",),
     "list": ("items",),
@@ -78,16 +80,33 @@ class Loaded:
             raise problem.error()
         return self
 
-    def plan(self, *, matching: Literal["first", "all"] = "first") -> str:
-        """The enabled rules as the engine reads them."""
+    def plan(
+        self,
+        *,
+        matching: Literal["first", "all"] = "first",
+        throttled: bool = False,
+        default: Throttle | None = None,
+        resolver: Resolver = resolve_host,
+        version: str | None = None,
+    ) -> str:
+        """The enabled rules as the engine reads them.
+
+        `throttled`: as rules say, and by `default` where they say nothing; else every alert passes.
+        """
         self.check()
-        planner = Planner(matching=matching)
+        planner = Planner(matching=matching, resolver=resolver)
         for rule in self.rules:
             if rule.enabled:
                 planner.add(
-                    rule.name, rule.tree, rule.output, priority=rule.priority, tags=rule.tags, source=rule.source
+                    rule.name,
+                    rule.tree,
+                    rule.output,
+                    priority=rule.priority,
+                    tags=rule.tags,
+                    source=rule.source,
+                    throttle=(rule.throttle or default) if throttled else None,
                 )
-        return planner.plan()
+        return planner.plan(version)
 
 
 def load(paths: Iterable[str | Path]) -> Loaded:
@@ -340,6 +359,7 @@ class Loader:
             capture=item.flag("capture", default=False),
             capture_duration=item.number("capture_duration", 0),
             exceptions=entries,
+            throttle=throttle.read(item, self.problems),
         )
 
     def change_rule(self, rule: Rule, item: Item, modes: dict[str, str]) -> None:
@@ -363,6 +383,8 @@ class Loader:
             self.problems += warnings
         if "priority" in modes:
             rule.priority = item.priority()
+        if "throttle" in modes:
+            rule.throttle = throttle.read(item, self.problems)
         rule.enabled = item.flag("enabled", default=rule.enabled) if "enabled" in modes else rule.enabled
         if "warn_evttypes" in modes:
             rule.warn_evttypes = item.flag("warn_evttypes", default=True)

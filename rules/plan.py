@@ -10,11 +10,13 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, Literal
 
 from tiercel.rules import check, events
 from tiercel.rules.fields import resolve
 from tiercel.rules.parse import ConditionError
+from tiercel.rules.throttle import Throttle
 from tiercel.rules.tree import (
     And,
     Call,
@@ -71,6 +73,7 @@ class Planner:
         priority: str = "Notice",
         tags: Iterable[str] = (),
         source: str = "syscall",
+        throttle: Throttle | None = None,
     ) -> None:
         """Add a rule whose condition has passed `check_condition`."""
         node = fold(condition, self._node)
@@ -85,19 +88,21 @@ class Planner:
                 "node": node,
                 "codes": sorted(events.codes(condition)),
                 "sha256": sha256,
+                **({"throttle": asdict(throttle)} if throttle is not None and throttle.burst else {}),
             }
         )
 
     def version(self) -> str:
         """sha256 over all rules, in order."""
-        return _digest([FORMAT, self.matching, [rule["sha256"] for rule in self.rules]])
+        rules = [[rule["sha256"], rule["throttle"]] if "throttle" in rule else rule["sha256"] for rule in self.rules]
+        return _digest([FORMAT, self.matching, rules])
 
-    def plan(self) -> str:
-        """The JSON text."""
+    def plan(self, version: str | None = None) -> str:
+        """The JSON text; `version` is what alerts call the set, by default that of its rules."""
         nodes, rules = self._reachable()
         rows = {
             "format": FORMAT,
-            "version": self.version(),
+            "version": version or self.version(),
             "matching": self.matching,
             "operands": self.operands.rows,
             "nodes": nodes,

@@ -247,6 +247,10 @@ pub struct Alert {
     pub rules_version: String,
     pub rule_sha256: String,
     pub origin: Origin,
+    /// Matches that had no alert of their own, and that this one counts.
+    pub suppressed: u64,
+    /// It tells of these alone, and is no alert of an event.
+    pub summary: bool,
 }
 
 /// A value in an alert's output_fields, as it becomes JSON.

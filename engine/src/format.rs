@@ -179,7 +179,7 @@ pub fn text(operand: &Operand, value: &Value<'_>) -> Vec<u8> {
     out
 }
 
-fn write_text(operand: &Operand, value: &Value<'_>, out: &mut Vec<u8>) {
+pub fn write_text(operand: &Operand, value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Absent => out.extend_from_slice(b"<NA>"),
         Value::Int(number) => write_number(operand, *number as u64, *number < 0, out),

@@ -10,6 +10,7 @@ use crate::predicate::RuleSet;
 use crate::state::saved::{self, Reader, Saved, Writer};
 use crate::state::{Limits, Seen, State};
 use crate::table::Source;
+use crate::throttle::{Limit, Throttle, Told};
 use crate::value::Facts;
 
 /// What a host asks of a set of rules.
@@ -18,6 +19,25 @@ pub trait Rules {
     fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>);
 
     fn name(&self, rule: u32) -> &str;
+
+    /// How often a rule may alert; none: always.
+    fn limit(&self, _: u32) -> Option<&Limit> {
+        None
+    }
+
+    /// What a summary says of a rule.
+    fn told(&self, _: u32) -> Told {
+        Told::default()
+    }
+
+    /// How many rules there are, and which set of them it is.
+    fn count(&self) -> u32 {
+        0
+    }
+
+    fn version(&self) -> &str {
+        ""
+    }
 
     /// The alert of a rule on event `seq`.
     fn alert<F: Facts>(&self, rule: u32, facts: &F, header: &BatchHeader, seq: u64, time: u64, origin: Origin)
@@ -31,6 +51,22 @@ impl Rules for RuleSet {
 
     fn name(&self, rule: u32) -> &str {
         &self.rules()[rule as usize].name
+    }
+
+    fn limit(&self, rule: u32) -> Option<&Limit> {
+        self.rules()[rule as usize].throttle.as_ref()
+    }
+
+    fn told(&self, rule: u32) -> Told {
+        RuleSet::told(self, rule)
+    }
+
+    fn count(&self) -> u32 {
+        self.rules().len() as u32
+    }
+
+    fn version(&self) -> &str {
+        RuleSet::version(self)
     }
 
     fn alert<F: Facts>(
@@ -64,6 +100,7 @@ impl Rules for () {
 pub struct Host {
     pub state: State,
     builder: Builder,
+    throttle: Throttle,
     /// Boot and run whose events the state stands for.
     boot_id: String,
     run: u64,
@@ -78,6 +115,7 @@ impl Host {
     pub fn new(limits: Limits) -> Host {
         Host {
             state: State::new(limits),
+            throttle: Throttle::new(limits.throttled),
             ..Host::default()
         }
     }
@@ -90,6 +128,9 @@ impl Host {
         mut rules: Option<&mut R>,
         origin: Origin,
     ) -> (Enriched, Vec<Alert>) {
+        let mut alerts = Vec::new();
+        self.throttle
+            .begin(header, header.time, rules.as_deref(), origin, &mut alerts);
         if header.boot_id != self.boot_id || header.run != self.run {
             self.state.clear();
             self.first_ts = None;
@@ -97,7 +138,6 @@ impl Host {
         }
         self.rename(&header.host);
         self.builder.begin(header, batch.len());
-        let mut alerts = Vec::new();
         for (index, event) in batch.iter().enumerate() {
             let seq = header.first_seq.wrapping_add(index as u64);
             let Some(seen) = self.step(&event, seq) else {
@@ -108,11 +148,9 @@ impl Host {
             if let Some(rules) = rules.as_deref_mut() {
                 let view = view(&self.state, &event, &seen, seq, &self.hostname, self.first_ts);
                 rules.evaluate(&view, &mut self.matched);
-                alerts.extend(
-                    self.matched
-                        .iter()
-                        .map(|rule| rules.alert(*rule, &view, header, seq, event.ts(), origin)),
-                );
+                let at = (seq, event.ts(), origin);
+                self.throttle
+                    .alert(rules, &self.matched, &view, header, at, &mut alerts);
             }
             self.builder.add(&mut self.state, &event, &seen, index as u32);
             if let Some(rules) = rules.as_deref() {
@@ -126,16 +164,23 @@ impl Host {
     pub fn replay<R: Rules>(&mut self, header: &BatchHeader, batch: &Batch, rules: &mut R) -> Vec<Alert> {
         let mut alerts = Vec::new();
         let mut matched = std::mem::take(&mut self.matched);
+        let mut throttle = std::mem::take(&mut self.throttle);
+        let origin = Origin::default();
+        throttle.begin(header, self.state.times.1, Some(&*rules), origin, &mut alerts);
         self.each(batch, &header.host, |view| {
             matched.clear();
             rules.evaluate(view, &mut matched);
-            alerts.extend(
-                matched
-                    .iter()
-                    .map(|rule| rules.alert(*rule, view, header, view.number, view.event.ts(), Origin::default())),
-            );
+            let at = (view.number, view.event.ts(), origin);
+            throttle.alert(&*rules, &matched, view, header, at, &mut alerts);
         });
-        self.matched = matched;
+        (self.matched, self.throttle) = (matched, throttle);
+        alerts
+    }
+
+    /// Nothing more comes, or not here: the counts that no alert has carried yet.
+    pub fn finish(&mut self) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        self.throttle.flush(self.state.times.1, &mut alerts);
         alerts
     }
 
@@ -178,6 +223,7 @@ impl Host {
         let Host {
             state,
             builder,
+            throttle,
             boot_id,
             run,
             hostname,
@@ -193,6 +239,7 @@ impl Host {
         hostname.save(&mut out);
         first_ts.save(&mut out);
         replayed.save(&mut out);
+        throttle.save(&mut out);
         saved::seal(&out.bytes)
     }
 
@@ -200,7 +247,7 @@ impl Host {
     pub fn load(bytes: &[u8], limits: Limits) -> Result<Host, saved::Error> {
         let (version, body) = saved::unseal(bytes, limits.bytes)?;
         let mut input = Reader::new(version, &body);
-        let host = Host {
+        let mut host = Host {
             state: State::load(&mut input, limits)?,
             builder: Saved::load(&mut input)?,
             boot_id: Saved::load(&mut input)?,
@@ -208,8 +255,12 @@ impl Host {
             hostname: Saved::load(&mut input)?,
             first_ts: Saved::load(&mut input)?,
             replayed: input.count()?,
+            throttle: Throttle::new(limits.throttled),
             matched: Vec::new(),
         };
+        if version >= 2 {
+            host.throttle = Throttle::load(&mut input, limits.throttled)?;
+        }
         input.finish()?;
         if !host.builder.has_told(&host.state) {
             return Err(saved::Error::Invalid("it was told in a batch that is yet to come"));
@@ -245,6 +296,8 @@ impl Host {
             ("evicted_orphans", self.state.threads.evicted_orphans),
             ("forgotten_exits", self.state.forgotten_exits()),
             ("shrunk", counters.shrunk),
+            ("throttled", self.throttle.len() as u64),
+            ("evicted_throttled", self.throttle.evicted),
         ])
     }
 }

@@ -20,6 +20,7 @@ pub mod ring;
 pub mod scap;
 pub mod state;
 pub mod table;
+pub mod throttle;
 pub mod value;
 
 #[cfg(feature = "python")]

@@ -202,6 +202,7 @@ class Host:
         max_containers: int = 8192,
         max_orphans: int = 262144,
         max_exits: int = 8192,
+        max_throttled: int = 8192,
         max_bytes: int = 1073741824,
     ) -> Host: ...
     def process(self, raw: bytes, rules: RuleSet | None, *, partition: int, offset: int) -> Outcome:
@@ -209,6 +210,9 @@ class Host:
 
     def replay(self, batch: Batch, rules: RuleSet | None, *, header: dict[str, Any]) -> list[bytes]:
         """Alerts (Avro bodies) for events of a capture, numbered from 1 over all batches."""
+
+    def finish(self) -> list[bytes]:
+        """Nothing more comes: alerts (Avro bodies) with the counts of throttled rules that none has carried yet."""
 
     def lines(
         self,

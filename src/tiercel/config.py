@@ -144,6 +144,17 @@ class Worker(Group):
     matching: Literal["first", "all"] = Field(
         "first", description="Whether only the first rule that matches an event fires, or every one."
     )
+    throttle_burst: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Most alerts of a rule on a host that pass in throttle_every_s, for rules without a throttle of "
+        "their own; the others are counted. 0: all pass.",
+    )
+    throttle_every_s: int = Field(60, ge=1, le=86_400, description="Seconds in which throttle_burst alerts pass.")
+    max_throttled: int = Field(
+        8192, ge=16, description="Most windows of throttled rules open for a host; one that goes tells its count."
+    )
     max_threads: int = Field(262_144, ge=1024, description="Most threads remembered for a host.")
     max_fds: int = Field(4096, ge=64, description="Most descriptors remembered for a process.")
     max_users: int = Field(262_144, ge=64, description="Most users, and most groups, remembered for a host.")
@@ -156,8 +167,8 @@ class Worker(Group):
 
     def limits(self) -> dict[str, int]:
         """The limits of a host, as the engine takes them."""
-        names = ("max_threads", "max_fds", "max_users", "max_containers", "max_orphans", "max_exits", "max_bytes")
-        return {name: getattr(self, name) for name in names}
+        tables = ("threads", "fds", "users", "containers", "orphans", "exits", "throttled", "bytes")
+        return {f"max_{name}": getattr(self, f"max_{name}") for name in tables}
 
 
 class Store(Group):

@@ -125,7 +125,9 @@ def alert() -> bytes:
     words = ("rule", "priority", "source", "hostname", "host_id", "boot_id", "message", "rules_version", "rule_sha256")
     fields = [{"name": "b", "value": "ü"}, {"name": "a", "value": None}, {"name": "c", "value": ["x", "y"]}]
     record = {word: word for word in words} | {"id": "0f", "time": BASE, "seq": 10, "tags": ["t1", "t2"]}
-    return written(ALERT, record | {"output_fields": fields, "partition": 2, "offset": 77})
+    return written(
+        ALERT, record | {"output_fields": fields, "partition": 2, "offset": 77, "suppressed": 7, "summary": True}
+    )
 
 
 def table(stream: bytes) -> Any:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tiercel._engine import Batch, encode_raw
-from tiercel.processors.worker import Worker
+from tiercel._engine import Batch, RuleSet, encode_raw
+from tiercel.processors.worker import Output, Worker
+from tiercel.rules.load import Loader
 from tiercel.schemas import avro, topics
 
 HEADER: dict[str, Any] = {
@@ -63,3 +64,52 @@ def test_the_host_longest_unheard_is_forgotten() -> None:
     worker.handle(0, 0, b"web1", message(1))
     worker.handle(0, 1, b"web2", other)
     assert worker.counters.forgotten_hosts == 1
+
+
+def rules(name: str, more: str = "throttle: {burst: 1, every: 1s}") -> RuleSet:
+    loader = Loader()
+    rule = f"- rule: {name}\n  desc: d\n  condition: evt.type = getcwd\n  output: o\n  priority: NOTICE\n  {more}\n"
+    loader.read_text("r.yaml", rule)
+    return RuleSet(loader.finish().plan(throttled=True))
+
+
+def counts(outputs: list[Output]) -> list[tuple[int, bytes, int, bool]]:
+    """Partition, host, count and kind of the alerts."""
+    told = [(out, avro.decode("alert", out.value)) for out in outputs if out.topic == topics.ALERTS]
+    return [(out.partition, out.key, alert["suppressed"], alert["summary"]) for out, alert in told]
+
+
+def test_a_host_that_goes_tells_what_was_counted_for_it() -> None:
+    other = avro.frame("raw_batch", encode_raw(Batch(), 0, 0, HEADER | {"host_id": "web2"}))
+    forgotten = Worker(rules("r"), max_hosts=1)
+    assert counts(forgotten.handle(3, 0, b"web1", message(4))) == [(3, b"web1", 0, False)]
+    assert counts(forgotten.handle(5, 1, b"web2", other)) == [(3, b"web1", 3, True)]
+
+    moved = Worker(rules("r"))
+    moved.handle(3, 0, b"web1", message(4))
+    assert counts(moved.assign({3})) == []
+    assert counts(moved.assign({4})) == [(3, b"web1", 3, True)]
+    moved.handle(4, 0, b"web1", message(6))
+    assert counts(moved.finish()) == [(4, b"web1", 5, True)]
+    assert (moved.finish(), moved.counters.alerts) == ([], 4)
+
+
+def test_other_rules_count_from_the_next_batch_on_and_keep_the_state() -> None:
+    def told(worker: Worker, offset: int) -> tuple[str, list[str]]:
+        outputs = worker.handle(1, offset, b"web1", message(1))
+        batch = next(avro.decode("event_batch", out.value) for out in outputs if out.topic == topics.EVENTS)
+        return batch["rules_version"], batch["rules"]
+
+    one, two = rules("one"), rules("two", "tags: [x]")
+    worker = Worker(one)
+    assert told(worker, 0) == (one.version, ["one"])
+    worker.use(two, partition=1)
+    assert told(worker, 1) == (two.version, ["two"])
+    worker.assign({1})
+    assert told(worker, 2)[1] == ["two"]
+    worker.assign(set())
+    assert told(worker, 3)[1] == ["one"], "what was said of a partition goes with it"
+    worker.use(two)
+    assert told(worker, 4)[1] == ["two"]
+    worker.use(None)
+    assert told(worker, 5) == ("", [])

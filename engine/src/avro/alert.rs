@@ -28,6 +28,8 @@ pub fn encode(alert: &Alert) -> Vec<u8> {
     put_bytes(&mut out, alert.rule_sha256.as_bytes());
     put_long(&mut out, i64::from(alert.origin.partition));
     put_long(&mut out, alert.origin.offset);
+    put_ulong(&mut out, alert.suppressed);
+    put_bool(&mut out, alert.summary);
     out
 }
 
@@ -78,6 +80,8 @@ pub fn decode(body: &[u8]) -> Result<Alert> {
             partition: r.number("partition")?,
             offset: r.long()?,
         },
+        suppressed: r.ulong()?,
+        summary: r.bool()?,
     };
     reader.finish()?;
     Ok(alert)
@@ -119,6 +123,8 @@ mod tests {
                 partition: -1,
                 offset: 9,
             },
+            suppressed: 7,
+            summary: true,
             ..Alert::default()
         };
         let body = encode(&alert);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Int32Builder, Int64Builder, ListBuilder, StringBuilder, UInt64Builder};
+use arrow_array::builder::{BooleanBuilder, Int32Builder, Int64Builder, ListBuilder, StringBuilder, UInt64Builder};
 
 use super::{
     ColumnsError,
@@ -34,6 +34,7 @@ pub fn alert_columns(bodies: &[&[u8]], origin: &str) -> Result<Vec<u8>, ColumnsE
         ListBuilder::new(StringBuilder::new()),
     );
     let (mut partition, mut offset) = (Int32Builder::new(), Int64Builder::new());
+    let (mut suppressed, mut summary) = (UInt64Builder::new(), BooleanBuilder::new());
     for (body, bytes) in bodies.iter().enumerate() {
         let alert = alert::decode(bytes).map_err(|error| ColumnsError::Body { body, error })?;
         id.append_value(&alert.id);
@@ -50,6 +51,8 @@ pub fn alert_columns(bodies: &[&[u8]], origin: &str) -> Result<Vec<u8>, ColumnsE
         fields.append_value(json(&alert.output_fields));
         partition.append_value(alert.origin.partition);
         offset.append_value(alert.origin.offset);
+        suppressed.append_value(alert.suppressed);
+        summary.append_value(alert.summary);
     }
     let mut table = Table::default();
     table.add("id", Arc::new(id.finish()));
@@ -63,6 +66,8 @@ pub fn alert_columns(bodies: &[&[u8]], origin: &str) -> Result<Vec<u8>, ColumnsE
     table.add("output_fields", Arc::new(fields.finish()));
     table.add("raw_partition", Arc::new(partition.finish()));
     table.add("raw_offset", Arc::new(offset.finish()));
+    table.add("suppressed", Arc::new(suppressed.finish()));
+    table.add("summary", Arc::new(summary.finish()));
     table.add_same("origin", origin, bodies.len())?;
     Ok(table.finish()?)
 }

@@ -22,6 +22,7 @@ use crate::{
     facts::{Alert, BatchHeader, Origin, OutputValue},
     format::Format,
     generated::events::{EVENT_COUNT, EventKind},
+    throttle::{Limit, Told},
     value::Facts,
 };
 use graph::Graph;
@@ -38,6 +39,7 @@ pub struct Rule {
     /// Of the compiled rule: the same condition and output give the same.
     pub sha256: String,
     pub output: Format,
+    pub throttle: Option<Limit>,
     node: u32,
 }
 
@@ -110,6 +112,24 @@ impl RuleSet {
         (output.message(facts), output.fields(facts))
     }
 
+    /// What a summary of a throttled rule says of it.
+    pub fn told(&self, rule: u32) -> Told {
+        let rule = &self.rules[rule as usize];
+        let limit = rule.throttle.as_ref();
+        Told {
+            name: rule.name.clone(),
+            source: rule.source.clone(),
+            priority: rule.priority.clone(),
+            tags: rule.tags.clone(),
+            sha256: rule.sha256.clone(),
+            per: limit.map_or_else(Vec::new, |limit| {
+                limit.per.iter().map(|(name, _)| name.clone()).collect()
+            }),
+            burst: limit.map_or(0, |limit| limit.burst),
+            every: limit.map_or(0, |limit| limit.every),
+        }
+    }
+
     /// The whole alert of a rule on event `seq`.
     pub fn alert<F: Facts>(
         &self,
@@ -140,6 +160,8 @@ impl RuleSet {
             rules_version: self.version.clone(),
             rule_sha256: rule.sha256.clone(),
             origin,
+            suppressed: 0,
+            summary: false,
         }
     }
 }
@@ -156,6 +178,7 @@ impl Rule {
             sha256: row.sha256.clone(),
             output: Format::rule(&row.output)
                 .map_err(|error| PlanError::Invalid(format!("output of {:?}: {error}", row.name)))?,
+            throttle: row.throttle.as_ref().map(Limit::compile).transpose()?,
             node: row.node as u32,
         })
     }

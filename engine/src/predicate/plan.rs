@@ -116,6 +116,17 @@ pub struct RuleRow {
     /// Codes of the events on which the rule can match.
     pub codes: Vec<u16>,
     pub sha256: String,
+    #[serde(default)]
+    pub throttle: Option<ThrottleRow>,
+}
+
+/// How many alerts of a rule pass; `every` in ns, `per` as fields are written in an output.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThrottleRow {
+    pub per: Vec<String>,
+    pub burst: u32,
+    pub every: u64,
 }
 
 impl Constant {

@@ -60,7 +60,7 @@ impl Outcome {
 impl PyHost {
     #[new]
     #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096, max_users = 262_144, max_containers = 8192,
-        max_orphans = 262_144, max_exits = 8192, max_bytes = 1_073_741_824))]
+        max_orphans = 262_144, max_exits = 8192, max_throttled = 8192, max_bytes = 1_073_741_824))]
     fn new(
         max_threads: usize,
         max_fds: usize,
@@ -68,6 +68,7 @@ impl PyHost {
         max_containers: usize,
         max_orphans: usize,
         max_exits: usize,
+        max_throttled: usize,
         max_bytes: u64,
     ) -> PyHost {
         PyHost {
@@ -78,6 +79,7 @@ impl PyHost {
                 containers: max_containers,
                 orphans: max_orphans,
                 exits: max_exits,
+                throttled: max_throttled,
                 bytes: max_bytes,
             }),
         }
@@ -209,6 +211,15 @@ impl PyHost {
                         .collect::<PyResult<Vec<_>>>()?,
                 )
             })
+            .collect()
+    }
+
+    /// Counts that no alert has carried yet, as alerts: nothing more comes here.
+    fn finish<'py>(&mut self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let alerts = self.host.finish();
+        alerts
+            .iter()
+            .map(|alert| PyBytes::new(py, &avro::alert::encode(alert)))
             .collect()
     }
 

@@ -90,10 +90,10 @@ pub struct RuleSet {
 #[pymethods]
 impl RuleSet {
     #[new]
-    fn new(plan: &str) -> PyResult<RuleSet> {
-        Ok(RuleSet {
-            inner: predicate::RuleSet::new(plan).map_err(wrong)?,
-        })
+    fn new(py: Python<'_>, plan: &str) -> PyResult<RuleSet> {
+        // Others may go on: sets are compiled beside the stream.
+        let inner = py.detach(|| predicate::RuleSet::new(plan)).map_err(wrong)?;
+        Ok(RuleSet { inner })
     }
 
     #[getter]

@@ -124,12 +124,15 @@ def replay(
         Texts, typer.Option(metavar="PATTERN", help="Disable rules whose name matches, * allowed; repeatable.")
     ] = None,
     min_priority: Annotated[str, typer.Option(metavar="P", help="Only rules at least this urgent.")] = "debug",
+    throttle: Annotated[
+        bool, typer.Option("--throttle", help="Let rules be throttled, as they are live; else every alert is told.")
+    ] = False,
     store: Annotated[
         str | None, typer.Option(metavar="DSN", help="Also store events and alerts there; twice changes nothing.")
     ] = None,
 ) -> None:
     """Run rules over a capture, as Falco does: one alert a line, and a summary on stderr."""
-    from tiercel.commands.rules import compiled, loaded, select
+    from tiercel.commands.rules import compiled, default_throttle, loaded, select
 
     obj: Context = context.obj
     settings = obj.settings(worker={"rules": rules, "matching": "all" if every else None}).worker
@@ -141,13 +144,15 @@ def replay(
         disable=disable_rule or (),
         min_priority=min_priority,
     )
-    ruleset, capture = compiled(found, settings.matching), Capture(file)
+    ruleset = compiled(found, settings.matching, throttled=throttle, default=default_throttle(settings))
+    capture = Capture(file)
     alerts = _stored(capture, file, ruleset, store) if store else _alerts(capture, file, ruleset)
     by_priority, by_rule = Counter[str](), Counter[str]()
     try:
         for alert in alerts:
-            by_priority[alert["priority"]] += 1
-            by_rule[alert["rule"]] += 1
+            matches = alert["suppressed"] + (not alert["summary"])
+            by_priority[alert["priority"]] += matches
+            by_rule[alert["rule"]] += matches
             _show(alert, as_json=as_json)
     finally:
         _summary(by_priority, by_rule)
@@ -182,6 +187,8 @@ def _alerts(capture: Capture, file: Path, rules: "RuleSet") -> Iterator[dict[str
         header = header or _header(capture, file)
         for body in host.replay(batch, rules, header=header):
             yield avro.decode("alert", avro.frame("alert", body))
+    for body in host.finish():
+        yield avro.decode("alert", avro.frame("alert", body))
 
 
 def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterator[dict[str, Any]]:
@@ -189,13 +196,21 @@ def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterato
     from tiercel import store
     from tiercel._engine import encode_raw
     from tiercel.joints.base import Message
-    from tiercel.processors.worker import Worker
+    from tiercel.processors.worker import Output, Worker
     from tiercel.schemas import avro, topics
     from tiercel.sinks.clickhouse import ClickHouseSink
 
+    def stored(outputs: list[Output], offset: int) -> Iterator[dict[str, Any]]:
+        assert sink is not None
+        messages = [Message(output.topic, 0, offset, output.key, output.value) for output in outputs]
+        sink.write(message for message in messages if message.topic != topics.QUARANTINE)
+        for message in messages:
+            if message.topic == topics.ALERTS:
+                yield avro.decode("alert", message.value)
+
     header: dict[str, Any] | None = None
     worker, sink = Worker(rules), None
-    number, produced = 1, 0
+    number, produced, offset = 1, 0, 0
     for offset, batch in enumerate(capture):
         if header is None or sink is None:
             header = _header(capture, file)
@@ -208,13 +223,9 @@ def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterato
         number += _counted(batch) if lists else len(batch)
         key = header["host_id"].encode()
         raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), header))
-        messages = [
-            Message(output.topic, 0, offset, key, output.value) for output in worker.handle(0, offset, key, raw)
-        ]
-        sink.write(message for message in messages if message.topic != topics.QUARANTINE)
-        for message in messages:
-            if message.topic == topics.ALERTS:
-                yield avro.decode("alert", message.value)
+        yield from stored(worker.handle(0, offset, key, raw), offset)
+    if sink is not None:
+        yield from stored(worker.finish(), offset)
 
 
 def _counted(batch: "Batch") -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tiercel.config import Worker
     from tiercel.rules.load import Loaded
     from tiercel.rules.problems import Problem
+    from tiercel.rules.throttle import Throttle
 
 app = typer.Typer(no_args_is_help=True, help="Check and list rule files.")
 
@@ -24,7 +25,14 @@ PRIORITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "i
 
 def load(settings: "Worker") -> "RuleSet":
     """The rule set of the configuration, compiled; RuleError with file, line and column if a file is wrong."""
-    return compiled(loaded(settings.rules), settings.matching)
+    return compiled(loaded(settings.rules), settings.matching, throttled=True, default=default_throttle(settings))
+
+
+def default_throttle(settings: "Worker") -> "Throttle | None":
+    """Of rules that say nothing of it."""
+    from tiercel.rules.throttle import of_settings
+
+    return of_settings(settings.throttle_burst, settings.throttle_every_s)
 
 
 def loaded(paths: Sequence[str | Path]) -> "Loaded":
@@ -34,11 +42,17 @@ def loaded(paths: Sequence[str | Path]) -> "Loaded":
     return rules_from(paths)
 
 
-def compiled(rules: "Loaded", matching: Literal["first", "all"]) -> "RuleSet":
-    """What the engine evaluates."""
+def compiled(
+    rules: "Loaded",
+    matching: Literal["first", "all"],
+    *,
+    throttled: bool = False,
+    default: "Throttle | None" = None,
+) -> "RuleSet":
+    """What the engine evaluates; `throttled` as `Loaded.plan` has it."""
     from tiercel._engine import RuleSet
 
-    return RuleSet(rules.plan(matching=matching))
+    return RuleSet(rules.plan(matching=matching, throttled=throttled, default=default))
 
 
 def select(
@@ -127,6 +141,7 @@ def list_rules(
     if as_json:
         for rule in rules:
             line = {"rule": rule.name, "priority": rule.priority, "enabled": rule.enabled, "tags": list(rule.tags)}
+            line |= {"throttle": rule.throttle.written()} if rule.throttle else {}
             print(json.dumps(line | {"desc": rule.desc, "file": rule.file, "line": rule.line}, ensure_ascii=False))
         return
     table = Table("rule", "priority", "tags", "description", box=None, header_style="bold", pad_edge=False)

@@ -112,6 +112,8 @@ def alert(key: str, offset: int = 0, **fields: Any) -> bytes:
             "rule_sha256": "0" * 64,
             "partition": 0,
             "offset": offset,
+            "suppressed": 0,
+            "summary": False,
             **fields,
         },
     )

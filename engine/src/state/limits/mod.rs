@@ -25,6 +25,8 @@ pub struct Limits {
     pub orphans: usize,
     /// Exits remembered against late reports of clones.
     pub exits: usize,
+    /// Windows in which alerts of a rule are counted.
+    pub throttled: usize,
     /// Bytes of everything together, strings among it.
     pub bytes: u64,
 }
@@ -37,6 +39,7 @@ impl Limits {
         containers: 8192,
         orphans: 1 << 18,
         exits: 1 << 13,
+        throttled: 8192,
         bytes: 1 << 30,
     };
 }

@@ -11,6 +11,7 @@ mod wire;
 
 use xxhash_rust::xxh3::Xxh3;
 
+pub(crate) use wire::saved;
 pub use wire::{Reader, Saved, Writer};
 
 /// Version that is written; older ones are read.

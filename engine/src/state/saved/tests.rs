@@ -11,6 +11,7 @@ use crate::host::tests::header;
 use crate::state::Limits;
 use crate::state::tests::{P, clone, exec, openat, push, snapshot};
 use crate::state::threads::CLONE_THREAD;
+use crate::throttle::tests::throttled;
 
 fn limits() -> Limits {
     Limits {
@@ -20,6 +21,7 @@ fn limits() -> Limits {
         containers: 4,
         orphans: 4,
         exits: 4,
+        throttled: 4,
         bytes: 40_000,
     }
 }
@@ -214,6 +216,9 @@ fn rich_of(version: u16) -> Host {
         let mut batch = Batch::new();
         (1..9).for_each(|number| add(&mut batch, 90, 16, number, number));
         host.process::<()>(&header(500), &batch, None, Origin::default());
+        let mut opens = Batch::new();
+        (1..6).for_each(|number| add(&mut opens, 95, 6, number, 3));
+        host.process(&header(600), &opens, Some(&mut throttled()), Origin::default());
     }
     host
 }
@@ -245,6 +250,7 @@ fn older_versions_stay_readable() {
         let known = std::fs::read_to_string(path(version, "json")).unwrap();
         assert_eq!(facts(&loaded), known);
         assert_eq!(loaded.counters()["containers"], if version >= 2 { 8 } else { 0 });
+        assert_eq!(loaded.counters()["throttled"] > 0, version >= 2);
         let mut batch = Batch::new();
         for tid in 1..40 {
             add(&mut batch, 200, 6, tid, 3);
