@@ -15,18 +15,20 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 from faust.types import TP, EventT
 
-from tiercel._engine import RuleSet
 from tiercel.config import Kafka
 from tiercel.config import Worker as WorkerSettings
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
+from tiercel.processors.adopt import Adoption
+from tiercel.processors.rules_topic import RulesTopic
 from tiercel.processors.worker import Output, Worker
+from tiercel.rules.sets import CompiledSet
 from tiercel.schemas import topics
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Progress:
 
 
 def make(
-    settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registry: Registry | None, directory: str
+    settings: Kafka, limits: WorkerSettings, adoption: Adoption, registry: Registry | None, directory: str
 ) -> faust.App:
     """The app; `run` starts it. Faust makes directories for tables, of which there are none, in `directory`."""
     credentials = _credentials(settings)
@@ -88,7 +90,7 @@ def make(
     )
     raw = app.topic(topics.RAW, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     worker = Worker(
-        rules,
+        None,
         limits=limits.limits(),
         schema_ids=registry.ids if registry is not None else None,
         writers=registry,
@@ -100,12 +102,16 @@ def make(
     @app.agent(raw)  # type: ignore[arg-type]
     async def enrich(stream: "faust.Stream[bytes]") -> AsyncIterator[None]:
         async for event in stream.noack().events():
+            if not adoption.settled(event.message.partition, event.message.offset):
+                await _settle(worker, adoption, event.message.partition, event.message.offset)
             await _one(app, worker, progress, event, room)
             yield
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
     async def revoked(_app: faust.App, gone: set[TP], **_: Any) -> None:
-        progress.forget({place.partition for place in gone})
+        partitions = {place.partition for place in gone}
+        progress.forget(partitions)
+        adoption.forget(partitions)
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
@@ -123,6 +129,14 @@ def make(
         await _watch(app, progress, settings.client())
 
     return app
+
+
+async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: int) -> None:
+    """Between two batches: the rules that count from this one on."""
+    try:
+        worker.use(await asyncio.to_thread(adoption.settle, partition, offset), partition)
+    except KafkaError as error:
+        _die(str(error))
 
 
 async def _one(
@@ -149,7 +163,7 @@ async def _one(
     asyncio.gather(*sent).add_done_callback(safe)
 
 
-async def _send(app: faust.App, outputs: list[Output]) -> list[asyncio.Future[Any]]:
+async def _send(app: faust.App, outputs: list[Output]) -> list[Any]:
     return [
         await app.producer.send(output.topic, output.key, output.value, output.partition, None, None)
         for output in outputs
@@ -173,7 +187,7 @@ async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], pat
             since = time.monotonic()
 
 
-def _die(reason: str) -> None:
+def _die(reason: str) -> NoReturn:
     log.critical("worker ends for its supervisor to start it anew: %s", reason)
     sys.stderr.flush()
     os._exit(1)
@@ -195,11 +209,30 @@ def _credentials(settings: Kafka) -> faust.types.auth.CredentialsT | None:
     return faust.SSLCredentials(context) if context is not None else None
 
 
-def run(settings: Kafka, limits: WorkerSettings, rules: RuleSet | None, registry: Registry | None = None) -> None:
-    """Work until told to stop (SIGTERM, SIGINT). KafkaError if no broker answers or a topic is missing."""
-    partitions = joint.check(settings.client(), [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
+def run(
+    settings: Kafka, limits: WorkerSettings, rules: RulesTopic, first: CompiledSet, registry: Registry | None = None
+) -> None:
+    """Work until told to stop (SIGTERM, SIGINT); `first` are the rules until the topic of `rules` has others.
+
+    KafkaError if no broker answers or a topic is missing.
+    """
+    client = settings.client()
+    partitions = joint.check(client, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
     if len({partitions[topic] for topic in (topics.RAW, topics.EVENTS, topics.ALERTS)}) != 1:
         raise KafkaError(f"{topics.RAW}, {topics.EVENTS} and {topics.ALERTS} must have equally many partitions")
+
+    def end(partition: int) -> int:
+        known = joint.ends(client, topics.RAW, {partition})
+        if partition not in known:
+            raise KafkaError(f"the end of partition {partition} of {topics.RAW} is not known")
+        return known[partition]
+
+    def committed(partition: int) -> int:
+        return joint.committed(client, GROUP, topics.RAW, {partition})[partition]
+
+    adoption = Adoption(rules, first, end, committed)
+    adoption.look()
+    rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
-        app = make(settings, limits, rules, registry, directory)
+        app = make(settings, limits, adoption, registry, directory)
         faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

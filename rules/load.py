@@ -8,7 +8,7 @@ replaced, and what rules are left is checked (compile.py). `load` never raises f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,7 +87,7 @@ class Loaded:
         throttled: bool = False,
         default: Throttle | None = None,
         resolver: Resolver = resolve_host,
-        version: str | None = None,
+        version: Callable[[], str] | None = None,
     ) -> str:
         """The enabled rules as the engine reads them.
 
@@ -113,20 +113,32 @@ def load(paths: Iterable[str | Path]) -> Loaded:
     """Load files, and the .yaml and .yml files of directories by name, in this order."""
     loader = Loader()
     for path in paths:
-        for file in _files(Path(path)):
+        for file in files_of(Path(path)):
             loader.read(file)
     return loader.finish()
 
 
 def library() -> list[Path]:
     """The shipped rule files."""
-    return _files(Path(__file__).parent / "library")
+    return files_of(Path(__file__).parent / "library")
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """A file itself, of a directory its rule files by name."""
     if not path.is_dir():
         return [path]
     return sorted(entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml") and entry.is_file())
+
+
+def text_of(path: Path) -> str | Problem:
+    """The text of a file, or why it cannot be read."""
+    try:
+        if path.stat().st_size > document.MAX_BYTES:
+            raise ValueError(f"the file is larger than {document.MAX_BYTES >> 20} MiB")
+        return path.read_bytes().decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Problem("LOAD_ERR_FILE_READ", f"cannot be read: {reason}", str(path), Place(0, 0, 0))
 
 
 class Loader:
@@ -142,16 +154,12 @@ class Loader:
 
     def read(self, path: Path) -> None:
         """Read one file from disk."""
-        try:
-            if path.stat().st_size > document.MAX_BYTES:
-                raise ValueError(f"the file is larger than {document.MAX_BYTES >> 20} MiB")
-            text = path.read_bytes().decode()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+        text = text_of(path)
+        if isinstance(text, Problem):
             self.names.append(str(path))
-            self.problems.append(Problem("LOAD_ERR_FILE_READ", f"cannot be read: {reason}", str(path), Place(0, 0, 0)))
-            return
-        self.read_text(str(path), text)
+            self.problems.append(text)
+        else:
+            self.read_text(str(path), text)
 
     def read_text(self, name: str, text: str) -> None:
         """Read the text of a file."""

@@ -97,12 +97,12 @@ class Planner:
         rules = [[rule["sha256"], rule["throttle"]] if "throttle" in rule else rule["sha256"] for rule in self.rules]
         return _digest([FORMAT, self.matching, rules])
 
-    def plan(self, version: str | None = None) -> str:
-        """The JSON text; `version` is what alerts call the set, by default that of its rules."""
+    def plan(self, version: Callable[[], str] | None = None) -> str:
+        """The JSON text; `version` tells what alerts call the set, by default it is that of its rules."""
         nodes, rules = self._reachable()
         rows = {
             "format": FORMAT,
-            "version": version or self.version(),
+            "version": version() if version else self.version(),
             "matching": self.matching,
             "operands": self.operands.rows,
             "nodes": nodes,

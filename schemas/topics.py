@@ -15,6 +15,7 @@ EVENTS = "tiercel.events"
 ALERTS = "tiercel.alerts"
 SCHEMAS = "tiercel.schemas"
 QUARANTINE = "tiercel.quarantine"
+RULES = "tiercel.rules"
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -36,6 +37,12 @@ TOPICS = (
     Topic(EVENTS, True, "The same batches, enriched and matched.", {"retention.ms": str(_DAY_MS)}),
     Topic(ALERTS, True, "Alerts, for anyone to read.", {"retention.ms": str(7 * _DAY_MS)}),
     Topic(SCHEMAS, False, "Avro schemas as JSON by fingerprint.", {"cleanup.policy": "compact"}),
+    Topic(
+        RULES,
+        False,
+        "Rule sets by version, which of them is wanted, and from which raw offset on each counts.",
+        {"cleanup.policy": "compact", "max.message.bytes": str(4 << 20)},
+    ),
     Topic(QUARANTINE, True, "Messages that a worker could not read, and why.", {"retention.ms": str(7 * _DAY_MS)}),
 )
 

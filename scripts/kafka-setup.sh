@@ -29,6 +29,7 @@ topic tiercel.events "$PARTITIONS" retention.ms=86400000
 topic tiercel.alerts "$PARTITIONS" retention.ms=604800000
 topic tiercel.quarantine "$PARTITIONS" retention.ms=604800000
 topic tiercel.schemas 1 cleanup.policy=compact
+topic tiercel.rules 1 cleanup.policy=compact max.message.bytes=4194304
 
 # A collector writes raw batches and can read nothing of other hosts.
 allow collector --operation Write --operation Describe --topic tiercel.raw
@@ -36,8 +37,10 @@ allow worker --operation Read --operation Describe --topic tiercel.raw
 for name in events alerts quarantine schemas; do
     allow worker --operation Write --operation Describe --topic "tiercel.$name"
 done
+# Whoever may write there says what is looked for: workers, who also record what they use, and `tiercel rules publish`.
+allow worker --operation Read --operation Write --operation Describe --topic tiercel.rules
 allow worker --operation Read --group tiercel-worker
-allow worker --operation Describe --group tiercel-ends
+for group in ends rules; do allow worker --operation Describe --group "tiercel-$group"; done
 allow sink --operation Describe --topic tiercel.raw
 for name in events alerts schemas; do
     allow sink --operation Read --operation Describe --topic "tiercel.$name"

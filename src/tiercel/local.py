@@ -3,6 +3,7 @@
 `tiercel up` drives it. What flows are the same messages as over Kafka.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -17,12 +18,16 @@ from tiercel.collector import collector
 from tiercel.collector.sources import Source
 from tiercel.config import Settings
 from tiercel.errors import TiercelError
+from tiercel.joints.base import Message
 from tiercel.joints.queue import Queue
 from tiercel.processors import worker
+from tiercel.rules.reload import Reloader
 from tiercel.schemas import avro, topics
 from tiercel.serve.server import serve
 from tiercel.sinks import base
 from tiercel.sinks.clickhouse import ClickHouseSink
+
+log = logging.getLogger(__name__)
 
 # What is under way when it ends must fit into the two seconds in which Ctrl-C is answered.
 _MESSAGES = 256
@@ -71,8 +76,19 @@ class _Stage:
 class Local:
     """Runs from construction on; `finish` stops the source and lets what is under way arrive."""
 
-    def __init__(self, source: Source, identity: collector.Identity, settings: Settings, rules: RuleSet | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        identity: collector.Identity,
+        settings: Settings,
+        rules: RuleSet | None,
+        *,
+        reloader: Reloader | None = None,
+        tell: Callable[[str], None] = log.info,
+    ) -> None:
+        """`rules` are those to begin with; what `reloader` has ready is used from the next batch on, and told then."""
         self._source = source
+        self._reloader, self._tell = reloader, tell
         self.ended = threading.Event()
         self._sink = ClickHouseSink(store.connect(settings.store.dsn), f"local:{identity.host_id}")
         first = self._sink.next_offset()
@@ -96,7 +112,9 @@ class Local:
         self._stages = [
             _Stage("sink", lambda: base.drive(self._sink, enriched, self._stop_sink.is_set), self.ended),
             _Stage(
-                "worker", lambda: worker.drive(self._worker, raw, self._out.producer(), self._abort.is_set), self.ended
+                "worker",
+                lambda: worker.drive(self._worker, raw, self._out.producer(), self._abort.is_set, before=self._reload),
+                self.ended,
             ),
             _Stage("collector", self._collect, self.ended),
         ]
@@ -104,6 +122,12 @@ class Local:
     def _collect(self) -> None:
         self._collector.run(self._stop_collector)
         self.ended.set()
+
+    def _reload(self, message: Message) -> None:
+        new = self._reloader.take() if self._reloader is not None else None
+        if new is not None:
+            self._worker.use(new.rules)
+            self._tell(f"rules reloaded: {new.count} rules, version {new.version[:12]}, from batch {message.offset} on")
 
     def alerts(self, wait: float) -> Iterator[dict[str, Any]]:
         """Alerts that have come, as Avro records; waits at most `wait` seconds for the first."""

@@ -3,17 +3,21 @@
 import logging
 import signal
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tiercel.commands import Context
+from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
     from tiercel.collector.sources import Source
-    from tiercel.config import Kafka, Settings
+    from tiercel.config import Kafka, Settings, Worker
     from tiercel.joints.registry import Registry
+    from tiercel.processors.rules_topic import RulesTopic
+    from tiercel.rules.sets import CompiledSet
 
 log = logging.getLogger("tiercel.fleet")
 
@@ -78,14 +82,55 @@ def process(
         list[str] | None, typer.Option("--rules", "-r", metavar="FILE", help="Rule files or directories.")
     ] = None,
 ) -> None:
-    """Enrich and match what the hosts send: a Faust worker, as many as there are partitions may run."""
-    from tiercel.commands.rules import load
+    """Enrich and match what the hosts send: a Faust worker, as many as there are partitions may run.
+
+    Rules are those of the topic tiercel.rules, and follow it. Rule files that are named here are published there, and
+    again whenever they change, or on SIGHUP.
+    """
+    from tiercel.joints.kafka import topic_id
     from tiercel.processors import app
+    from tiercel.processors.rules_topic import RulesTopic
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
-    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
-    app.run(settings.kafka, settings.worker, load(settings.worker), registry)
+    names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES]
+    registry = _ready(settings.kafka, names)
+    client = settings.kafka.client()
+    with ExitStack() as stack:
+        topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
+        first = _first_rules(settings.worker, topic, stack)
+        app.run(settings.kafka, settings.worker, topic, first, registry)
+
+
+def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "CompiledSet":
+    """The files that are named, which are published and watched; else what the topic has; else the shipped rules."""
+    from tiercel.commands.live import reloaded_by
+    from tiercel.commands.rules import load_set
+    from tiercel.rules.reload import Reloader, tell
+    from tiercel.rules.sets import RefusedError
+
+    def publish(new: "CompiledSet | RefusedError") -> None:
+        tell(new)
+        if not isinstance(new, RefusedError):
+            try:
+                topic.publish(new)
+            except TiercelError as error:
+                log.error("rules not published: %s", error)
+
+    if not worker.rules and topic.current is not None and not topic.shipped:
+        try:
+            return topic.compiled(topic.current)
+        except RefusedError as refused:
+            tell(refused)
+            return load_set(worker)
+    first = load_set(worker)
+    topic.keep(first)
+    if topic.current != first.version:
+        topic.publish(first)
+    if worker.rules:
+        reloader = stack.enter_context(closing(Reloader(worker.rules, first, publish)))
+        stack.enter_context(reloaded_by(reloader))
+    return first
 
 
 def sink(

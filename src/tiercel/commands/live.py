@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from tiercel.collector.sources import Source
     from tiercel.config import Collector, Settings
     from tiercel.local import Local, Numbers
+    from tiercel.rules.reload import Reloader
+    from tiercel.rules.sets import CompiledSet
 
 Rules = Annotated[
     list[str] | None,
@@ -46,19 +50,32 @@ def up(
     """Watch this host: everything in one process, alerts to the terminal, history in chDB.
 
     Needs root and a kernel with BTF; without them it says so and plays a recording through the same chain.
-    Ctrl-C ends it with a summary: produced = stored + lost.
+    Rule files that change are loaded anew, by themselves or on SIGHUP; what is wrong with them is told, and the rules
+    before go on. Ctrl-C ends it with a summary: produced = stored + lost.
     """
     from tiercel import local
-    from tiercel.commands.rules import load
+    from tiercel.commands.rules import load_set
+    from tiercel.rules.reload import Reloader
+    from tiercel.rules.sets import RefusedError
 
     obj: Context = context.obj
     settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn})
-    ruleset = load(settings.worker)
+    first = load_set(settings.worker)
     source, live = _source(settings, capture)
-    with interrupted() as stop:
-        running = local.Local(source, _identity(settings), settings, ruleset)
+    news: deque[str] = deque(maxlen=1000)
+
+    def told(new: "CompiledSet | RefusedError") -> None:
+        if isinstance(new, RefusedError):
+            news.extend(["rules refused, those before go on:", *new.errors])
+
+    with (
+        interrupted() as stop,
+        closing(Reloader(settings.worker.rules, first, told)) as reloader,
+        reloaded_by(reloader),
+    ):
+        running = local.Local(source, _identity(settings), settings, first.rules, reloader=reloader, tell=news.append)
         try:
-            _watch(running, stop, live=live, as_json=as_json)
+            _watch(running, stop, news, live=live, as_json=as_json)
         finally:
             numbers = running.finish()
     for alert in running.alerts(0):
@@ -115,8 +132,25 @@ def interrupted() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool) -> None:
-    """Print alerts and, on a terminal, the status line, until told to stop or the source ends."""
+@contextmanager
+def reloaded_by(reloader: "Reloader", number: int = signal.SIGHUP) -> Iterator[None]:
+    """This signal makes the rules be read anew, besides what else it does."""
+    before = signal.getsignal(number)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        reloader.reload()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _watch(running: "Local", stop: threading.Event, news: deque[str], *, live: bool, as_json: bool) -> None:
+    """Print alerts, news of the rules and, on a terminal, the status line, until told to stop or the source ends."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -138,6 +172,8 @@ def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool
                 if console.is_terminal:
                     line.update(Text(""), refresh=True)
                 _show(alert, as_json=as_json)
+            while news:
+                console.print(news.popleft(), markup=False, soft_wrap=True)
             if console.is_terminal:
                 line.update(status(), refresh=True)
 

@@ -3,12 +3,14 @@
 import fnmatch
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tiercel.commands import Context
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tiercel.config import Worker
     from tiercel.rules.load import Loaded
     from tiercel.rules.problems import Problem
+    from tiercel.rules.sets import CompiledSet
     from tiercel.rules.throttle import Throttle
 
 app = typer.Typer(no_args_is_help=True, help="Check and list rule files.")
@@ -26,6 +29,13 @@ PRIORITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "i
 def load(settings: "Worker") -> "RuleSet":
     """The rule set of the configuration, compiled; RuleError with file, line and column if a file is wrong."""
     return compiled(loaded(settings.rules), settings.matching, throttled=True, default=default_throttle(settings))
+
+
+def load_set(settings: "Worker") -> "CompiledSet":
+    """The same as a set that can be reloaded; RefusedError has all that is wrong."""
+    from tiercel.rules import sets
+
+    return sets.compiled(sets.read(settings.rules, settings.matching, default_throttle(settings)))
 
 
 def default_throttle(settings: "Worker") -> "Throttle | None":
@@ -123,6 +133,46 @@ def _entry(problem: "Problem") -> dict[str, Any]:
         "message": problem.message,
         "context": {"locations": [place]},
     }
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Rule files or directories, in load order.")],
+    *,
+    brokers: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap brokers; default: kafka.brokers.")
+    ] = None,
+) -> None:
+    """Check rule files and give them to all workers, over the topic tiercel.rules.
+
+    What has an error is not published; all errors are told, and the exit status is 1. worker.matching and
+    worker.throttle_* of the configuration here go with the rules.
+    """
+    from tiercel.joints import kafka as joint
+    from tiercel.processors.rules_topic import RulesTopic
+    from tiercel.rules.sets import RefusedError
+    from tiercel.schemas import topics
+
+    obj: Context = context.obj
+    settings = obj.settings(kafka={"brokers": brokers}, worker={"rules": [str(file) for file in files]})
+    try:
+        made = load_set(settings.worker)
+        if not made.count:
+            raise RefusedError(["there is no enabled rule in these files"])
+    except RefusedError as refused:
+        for error in refused.errors:
+            print(f"error: {error}")
+        raise TiercelError(f"not published: {len(refused.errors)} errors") from None
+    for warning in made.warnings:
+        print(f"warning: {warning}")
+    client = settings.kafka.client()
+    joint.check(client, [topics.RAW, topics.RULES])
+    with closing(RulesTopic(client, joint.topic_id(client, topics.RAW))) as topic:
+        again = topic.current == made.version
+        topic.publish(made)
+    told = "is current already" if again else "published"
+    typer.echo(f"{made.count} rules {told}, version {made.version[:12]}", err=True)
 
 
 @app.command("list")

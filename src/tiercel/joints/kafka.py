@@ -237,17 +237,24 @@ def ends(client: dict[str, Any], topic: str, partitions: Iterable[int], timeout:
         consumer.close()
 
 
-def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
-    """Messages of these topics that the group has not committed."""
-    places = [ck.TopicPartition(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
-    asked = ck.ConsumerGroupTopicPartitions(group, places)
+def committed(client: dict[str, Any], group: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The offset that a group goes on at, of each partition; 0 where it has committed none."""
+    return {place[1]: offset for place, offset in _committed(client, group, [(topic, p) for p in partitions]).items()}
+
+
+def _committed(client: dict[str, Any], group: str, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    asked = ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*place) for place in places])
     admin = AdminClient({**client, "log_level": 0})  # kept: an answer never comes to a client that is gone
     try:
         answer = admin.list_consumer_group_offsets([asked], request_timeout=10.0)[group].result()
     except ck.KafkaException as error:
         raise KafkaError(f"offsets of the group {group} are not known: {error.args[0].str()}") from None
-    done = {(place.topic, place.partition): max(0, place.offset) for place in answer.topic_partitions}
-    last = {topic: ends(client, topic, [p.partition for p in places if p.topic == topic]) for topic in topics}
-    return sum(
-        max(0, last[place.topic].get(place.partition, 0) - done[place.topic, place.partition]) for place in places
-    )
+    return {(place.topic, place.partition): max(0, place.offset) for place in answer.topic_partitions}
+
+
+def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
+    """Messages of these topics that the group has not committed."""
+    places = [(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
+    done = _committed(client, group, places)
+    last = {topic: ends(client, topic, [part for named, part in places if named == topic]) for topic in topics}
+    return sum(max(0, last[topic].get(part, 0) - done[topic, part]) for topic, part in places)

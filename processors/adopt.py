@@ -1,0 +1,133 @@
+"""How a fleet's worker takes up rule sets: which set counts for a message, recorded before it is used.
+
+`settled` is asked for every message and costs some comparisons; `settle` does the rest, seldom and beside the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tiercel._engine import RuleSet
+from tiercel.errors import KafkaError
+from tiercel.processors.rollout import NEVER
+from tiercel.processors.rules_topic import RulesTopic
+from tiercel.rules.sets import CompiledSet, RefusedError
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
+"""Before another attempt to record what could not be recorded."""
+
+Ask = Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class _Use:
+    version: str
+    until: int
+    # Before this offset nothing new is taken up: somebody else may have worked on these messages already.
+    gate: int
+
+
+class Adoption:
+    """The rules of one worker's partitions.
+
+    `end` and `committed` tell of a raw partition the offset that its next message gets, and that from which it would be
+    read after a crash.
+    """
+
+    def __init__(self, topic: RulesTopic, wanted: CompiledSet, end: Ask, committed: Ask) -> None:
+        self.wanted = wanted
+        self._topic, self._end, self._committed = topic, end, committed
+        self._uses: dict[int, _Use] = {}
+        self._refused: tuple[str, int] | None = None
+        self._not_before = 0.0
+
+    def look(self) -> None:
+        """Compile what has become current; a bad set is told, and what was wanted before stays so."""
+        self._look_for_others()
+        version, told = self._topic.current, self._topic.told
+        if version is None or version == self.wanted.version or self._refused == (version, told):
+            return
+        try:
+            self.wanted = self._topic.compiled(version)
+            self._refused = None
+            log.info("rules compiled rules=%d version=%s", self.wanted.count, version[:12])
+        except (RefusedError, KafkaError) as error:
+            self._refused = version, told
+            for line in error.errors if isinstance(error, RefusedError) else [str(error)]:
+                log.error("rules refused, those before go on: %s version=%s", line, version[:12])
+
+    def _look_for_others(self) -> None:
+        """Who had a partition before us, and does not know yet that it is ours, may still record something."""
+        for partition, use in list(self._uses.items()):
+            last = self._topic.rollout.at(partition, NEVER)
+            if use.until == NEVER and last is not None and last.version != use.version:
+                self.forget({partition})
+
+    def settled(self, partition: int, offset: int) -> bool:
+        """Whether the message is worked on with the rules of the one before."""
+        use = self._uses.get(partition)
+        if use is None or offset >= use.until:
+            return False
+        wanted = use.version == self.wanted.version or use.until != NEVER or offset < use.gate
+        return wanted or time.monotonic() < self._not_before
+
+    def settle(self, partition: int, offset: int) -> RuleSet:
+        """The rules for a message and those that follow. KafkaError if nobody can say."""
+        use = self._uses.get(partition)
+        if use is None:
+            # Others may have recorded something since, and worked on whatever was there.
+            self._topic.catch_up()
+            gate = self._end(partition)
+        else:
+            gate = use.gate
+        span = self._topic.rollout.at(partition, offset)
+        if span is None or (span.until == NEVER and span.version != self.wanted.version and offset >= gate):
+            self._record(partition, offset, must=span is None)
+            span = self._topic.rollout.at(partition, offset)
+            assert span is not None
+        made = self._made(span.version)
+        self._uses[partition] = _Use(span.version, span.until, gate)
+        return made.rules
+
+    def forget(self, partitions: set[int]) -> None:
+        """These are no longer ours, or will be anew."""
+        for partition in partitions:
+            self._uses.pop(partition, None)
+
+    def _record(self, partition: int, offset: int, *, must: bool) -> None:
+        wanted = self.wanted
+        try:
+            entries = self._topic.rollout.adding(partition, offset, wanted.version, self._committed(partition))
+            if entries is not None:
+                self._topic.record(partition, entries)
+                text = "rules reloaded" if not must else "rules recorded"
+                log.info(
+                    "%s rules=%d version=%s partition=%d from_offset=%d",
+                    text,
+                    wanted.count,
+                    wanted.version[:12],
+                    partition,
+                    offset,
+                )
+                return
+            log.warning("rules wait until offsets are committed partition=%d", partition)
+        except KafkaError as error:
+            if must:
+                raise
+            log.error("rules not reloaded: %s", error)
+        self._not_before = time.monotonic() + PATIENCE_S
+
+    def _made(self, version: str) -> CompiledSet:
+        if version == self.wanted.version:
+            return self.wanted
+        try:
+            return self._topic.compiled(version)
+        except RefusedError as error:
+            # Nobody can do again what was done with rules that are gone.
+            log.error("recorded rules cannot be used, the current ones are: %s", error)
+            return self.wanted
