@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 5.0
 """Before another attempt to record what could not be recorded."""
 
-Ask = Callable[[int], int]
-
 
 @dataclass(frozen=True)
 class _Use:
@@ -35,13 +33,19 @@ class _Use:
 class Adoption:
     """The rules of one worker's partitions.
 
-    `end` and `committed` tell of a raw partition the offset that its next message gets, and that from which it would be
-    read after a crash.
+    `bounds` tells of a raw partition the offsets of its oldest message and of its next one, `committed` that from which
+    it would be read after a crash.
     """
 
-    def __init__(self, topic: RulesTopic, wanted: CompiledSet, end: Ask, committed: Ask) -> None:
+    def __init__(
+        self,
+        topic: RulesTopic,
+        wanted: CompiledSet,
+        bounds: Callable[[int], tuple[int, int]],
+        committed: Callable[[int], int],
+    ) -> None:
         self.wanted = wanted
-        self._topic, self._end, self._committed = topic, end, committed
+        self._topic, self._bounds, self._committed = topic, bounds, committed
         self._uses: dict[int, _Use] = {}
         self._refused: tuple[str, int] | None = None
         self._not_before = 0.0
@@ -55,7 +59,7 @@ class Adoption:
         try:
             self.wanted = self._topic.compiled(version)
             self._refused = None
-            log.info("rules compiled rules=%d version=%s", self.wanted.count, version[:12])
+            log.info("rules ready rules=%d version=%s", self.wanted.count, version[:12])
         except (RefusedError, KafkaError) as error:
             self._refused = version, told
             for line in error.errors if isinstance(error, RefusedError) else [str(error)]:
@@ -82,7 +86,7 @@ class Adoption:
         if use is None:
             # Others may have recorded something since, and worked on whatever was there.
             self._topic.catch_up()
-            gate = self._end(partition)
+            gate = self._bounds(partition)[1]
         else:
             gate = use.gate
         span = self._topic.rollout.at(partition, offset)
@@ -102,7 +106,12 @@ class Adoption:
     def _record(self, partition: int, offset: int, *, must: bool) -> None:
         wanted = self.wanted
         try:
-            entries = self._topic.rollout.adding(partition, offset, wanted.version, self._committed(partition))
+            # Whoever sets offsets back finds what counted for all that Kafka still has; only where that is too much,
+            # what counts for whatever a crash can bring back.
+            adding, oldest = self._topic.rollout.adding, self._bounds(partition)[0]
+            entries = adding(partition, offset, wanted.version, oldest) or adding(
+                partition, offset, wanted.version, self._committed(partition)
+            )
             if entries is not None:
                 self._topic.record(partition, entries)
                 text = "rules reloaded" if not must else "rules recorded"

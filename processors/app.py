@@ -221,8 +221,8 @@ def run(
     if len({partitions[topic] for topic in (topics.RAW, topics.EVENTS, topics.ALERTS)}) != 1:
         raise KafkaError(f"{topics.RAW}, {topics.EVENTS} and {topics.ALERTS} must have equally many partitions")
 
-    def end(partition: int) -> int:
-        known = joint.ends(client, topics.RAW, {partition})
+    def bounds(partition: int) -> tuple[int, int]:
+        known = joint.bounds(client, topics.RAW, {partition})
         if partition not in known:
             raise KafkaError(f"the end of partition {partition} of {topics.RAW} is not known")
         return known[partition]
@@ -230,7 +230,7 @@ def run(
     def committed(partition: int) -> int:
         return joint.committed(client, GROUP, topics.RAW, {partition})[partition]
 
-    adoption = Adoption(rules, first, end, committed)
+    adoption = Adoption(rules, first, bounds, committed)
     adoption.look()
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:

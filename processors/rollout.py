@@ -45,15 +45,15 @@ class Rollout:
                 return Span(version, until)
         return Span(entries[-1][1], NEVER) if entries else None
 
-    def adding(self, partition: int, offset: int, version: str, committed: int) -> tuple[Entry, ...] | None:
-        """The partition's entries with one more; those that end before `committed` are left out.
+    def adding(self, partition: int, offset: int, version: str, since: int) -> tuple[Entry, ...] | None:
+        """The partition's entries with one more; those that end before `since` are left out.
 
         None if there is no room, or an entry stands at this offset or later: what is recorded is never changed.
         """
         entries = self.entries.get(partition, ())
         if entries and entries[-1][0] >= offset:
             return None
-        kept = [entry for entry, following in pairwise((*entries, (offset, version))) if following[0] > committed]
+        kept = [entry for entry, following in pairwise((*entries, (offset, version))) if following[0] > since]
         return None if len(kept) >= MAX_ENTRIES else (*kept, (offset, version))
 
     def versions(self) -> set[str]:

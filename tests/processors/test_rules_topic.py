@@ -89,7 +89,7 @@ def test_what_one_publishes_and_records_another_reads(open_topic: Open) -> None:
 def test_a_set_that_is_published_is_taken_up_between_two_batches(open_topic: Open) -> None:
     publisher, topic, first, second = open_topic(), open_topic(), made("first"), made("second")
     publisher.publish(first)
-    ends = {0: 5, 1: 0}
+    ends = {0: (0, 5), 1: (0, 0)}
     adoption = Adoption(topic, first, ends.__getitem__, lambda _: 0)
     topic.follow(adoption.look)
     assert not adoption.settled(0, 3)
@@ -108,7 +108,7 @@ def test_a_set_that_is_published_is_taken_up_between_two_batches(open_topic: Ope
     assert open_topic().rollout.entries == recorded
 
     again = open_topic()
-    replay = Adoption(again, again.compiled(second.version), {0: 9, 1: 9}.__getitem__, lambda _: 0)
+    replay = Adoption(again, again.compiled(second.version), lambda _: (0, 9), lambda _: 0)
     assert [replay.settle(0, offset).names for offset in (3, 4, 5)] == [["first"], ["first"], ["second"]]
 
 
@@ -116,7 +116,7 @@ def test_a_bad_set_on_the_topic_is_told_and_the_old_one_goes_on(
     open_topic: Open, client: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     topic, first = open_topic(), made("first")
-    adoption = Adoption(topic, first, lambda _: 0, lambda _: 0)
+    adoption = Adoption(topic, first, lambda _: (0, 0), lambda _: 0)
     topic.follow(adoption.look)
     bad = RuleFiles((("bad.yaml", RULE.format("bad").replace("openat", "opnat")),), hosts={})
     with caplog.at_level(logging.ERROR):
@@ -145,7 +145,7 @@ def test_hostile_messages_are_an_error_each_and_change_nothing(
         (b"partition/raw/x", rollout.pack(((1, first.version),))), (b"partition/raw/0", b"[[1]]"),
         (b"partition/raw/0", b""), (b"partition/raw/9999999999999", rollout.pack(((1, first.version),))),
     ]  # fmt: skip
-    adoption = Adoption(topic, first, lambda _: 0, lambda _: 0)
+    adoption = Adoption(topic, first, lambda _: (0, 0), lambda _: 0)
     topic.follow(adoption.look)
     with caplog.at_level(logging.ERROR):
         write(client, *rows)
@@ -180,7 +180,7 @@ def test_a_record_that_is_older_takes_nothing_back(open_topic: Open, client: dic
 def test_another_worker_that_records_for_us_is_followed(open_topic: Open) -> None:
     topic, zombie, first, second = open_topic(), open_topic(), made("first"), made("second")
     topic.publish(first)
-    adoption = Adoption(topic, first, lambda _: 0, lambda _: 0)
+    adoption = Adoption(topic, first, lambda _: (0, 0), lambda _: 0)
     topic.follow(adoption.look)
     adoption.settle(0, 0)
     zombie.publish(second)
@@ -246,9 +246,7 @@ def test_a_set_too_large_for_kafka_is_refused(open_topic: Open) -> None:
 
 def test_no_broker_is_one_sentence() -> None:
     with pytest.raises(KafkaError, match=r"^reading tiercel\.rules failed: "):
-        RulesTopic(
-            {"bootstrap.servers": f"127.0.0.1:{free_port()}", "socket.connection.setup.timeout.ms": "1000"}, "raw"
-        )
+        RulesTopic({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, "raw", timeout=2)
 
 
 def test_the_command_publishes_what_is_right_and_nothing_else(client: dict[str, str], tmp_path: Path) -> None:

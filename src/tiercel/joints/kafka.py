@@ -227,9 +227,16 @@ class KafkaConsumer:
 
 def ends(client: dict[str, Any], topic: str, partitions: Iterable[int], timeout: float = 10.0) -> dict[int, int]:
     """The offset that the next message of each partition will have."""
+    return {partition: end for partition, (_, end) in bounds(client, topic, partitions, timeout).items()}
+
+
+def bounds(
+    client: dict[str, Any], topic: str, partitions: Iterable[int], timeout: float = 10.0
+) -> dict[int, tuple[int, int]]:
+    """The offset of the oldest message that each partition still has, and that which its next one will have."""
     consumer = ck.Consumer({**client, "group.id": "tiercel-ends", "log_level": 0})
     try:
-        return {p: consumer.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=timeout)[1] for p in partitions}
+        return {p: consumer.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=timeout) for p in partitions}
     except ck.KafkaException as error:
         log.warning("ends of a topic not known topic=%s reason=%s", topic, error.args[0].str())
         return {}
