@@ -264,7 +264,7 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
     place = ck.TopicPartition(topics.RULES, 0)
     deadline = time.monotonic() + timeout
     try:
-        end = consumer.get_watermark_offsets(place, timeout=timeout)[1]
+        end = _end(consumer, place, deadline)
         # The position is unknown until something was read.
         while consumer.position([place])[0].offset < end:
             if time.monotonic() > deadline:
@@ -274,6 +274,25 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
                 return
     except ck.KafkaException as error:
         raise KafkaError(f"reading {topics.RULES} failed: {error.args[0].str()}") from None
+
+
+def _end(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> int:
+    """The offset behind the last message. A topic that was made a moment ago is not known to every broker yet."""
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))[1])
+        except ck.KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+_NOT_YET = {
+    ck.KafkaError._UNKNOWN_PARTITION,
+    ck.KafkaError._UNKNOWN_TOPIC,
+    ck.KafkaError.UNKNOWN_TOPIC_OR_PART,
+    ck.KafkaError.LEADER_NOT_AVAILABLE,
+}
 
 
 class _Held(Generic[T]):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -135,6 +136,8 @@ def interrupted() -> Iterator[threading.Event]:
 @contextmanager
 def reloaded_by(reloader: "Reloader", number: int = signal.SIGHUP) -> Iterator[None]:
     """This signal makes the rules be read anew, besides what else it does."""
+    # A set that is compiled holds Python for five milliseconds each time that a batch wants it, by default.
+    sys.setswitchinterval(0.001)
     before = signal.getsignal(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
