@@ -168,13 +168,26 @@ class RingReader:
 
 @final
 class RuleSet:
-    """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong."""
+    """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong.
 
-    def __new__(cls, plan: str) -> RuleSet: ...
+    Without `remember` nothing is kept from one event to the next: slow, with the same alerts; for tests that compare.
+    """
+
+    def __new__(cls, plan: str, *, remember: bool = True) -> RuleSet: ...
     @property
     def version(self) -> str: ...
     @property
     def names(self) -> list[str]: ...
+    def measure(self) -> None:
+        """Count and time tests from now on."""
+
+    def profile(self) -> dict[str, list[tuple[int, int, int]]]:
+        """(times, of these with success, ns) since `measure`; empty before.
+
+        `tests` and `lookups` (many tests of one operand at once, under the first) by node of the plan; `rules` by rule:
+        how often only its own tests were left; `events`: one entry, the events that any rule may match.
+        """
+
     def try_event(self, event: str, fields: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         """What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches."""
 

@@ -1,5 +1,7 @@
 //! Rule sets and output formats, as Python sees them.
 
+use std::collections::HashMap;
+
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -17,6 +19,7 @@ use crate::{
         self,
         literal::Literal,
         operand::{Kind, Operand, kind_of},
+        profile::Count,
     },
     value::{FieldArg, Value},
 };
@@ -90,10 +93,13 @@ pub struct RuleSet {
 #[pymethods]
 impl RuleSet {
     #[new]
-    fn new(plan: &str) -> PyResult<RuleSet> {
-        Ok(RuleSet {
-            inner: predicate::RuleSet::new(plan).map_err(wrong)?,
-        })
+    #[pyo3(signature = (plan, *, remember = true))]
+    fn new(plan: &str, remember: bool) -> PyResult<RuleSet> {
+        let mut inner = predicate::RuleSet::new(plan).map_err(wrong)?;
+        if !remember {
+            inner.forget();
+        }
+        Ok(RuleSet { inner })
     }
 
     #[getter]
@@ -104,6 +110,24 @@ impl RuleSet {
     #[getter]
     fn names(&self) -> Vec<String> {
         self.inner.rules().iter().map(|rule| rule.name.clone()).collect()
+    }
+
+    /// Count and time tests from now on.
+    fn measure(&mut self) {
+        self.inner.measure();
+    }
+
+    /// What was counted since `measure`; empty if nothing was.
+    fn profile(&self) -> HashMap<&'static str, Vec<(u64, u64, u64)>> {
+        let counts = |counts: &[Count]| counts.iter().map(|count| (count.times, count.held, count.ns)).collect();
+        self.inner.profile().map_or_else(HashMap::new, |profile| {
+            HashMap::from([
+                ("tests", counts(&profile.tests)),
+                ("lookups", counts(&profile.lookups)),
+                ("rules", counts(&profile.rules)),
+                ("events", counts(&[profile.events])),
+            ])
+        })
     }
 
     /// What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches.
