@@ -1,4 +1,4 @@
-"""What is kept with processes, descriptors and containers is taken back when it changes: alerts are the same without."""
+"""What is kept with processes, descriptors and containers goes when it changes: alerts are the same without."""
 
 from collections.abc import Sequence
 from pathlib import Path
