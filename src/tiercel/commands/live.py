@@ -143,12 +143,10 @@ def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool
 
 
 def _show(alert: dict[str, Any], *, as_json: bool) -> None:
-    import json
+    from tiercel.schemas import alerts
 
-    from tiercel.hunt import render
-
-    row = render.alert_row(alert)
-    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row), flush=True)
+    row = alerts.row(alert)
+    print(alerts.json_line(row) if as_json else alerts.line(row), flush=True)
 
 
 def _summary(numbers: "Numbers") -> None:
