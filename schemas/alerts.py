@@ -4,6 +4,7 @@ Rows come from the topic (`row`) or from history, which gives them in this shape
 """
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -54,7 +55,7 @@ def fields(alert: Row) -> Row:
         "hostname": alert["hostname"],
         "id": alert["id"],
         "output": text(alert),
-        "output_fields": {"evt.time": at, **alert["output_fields"]},
+        "output_fields": {"evt.time": at, **{name: _finite(value) for name, value in alert["output_fields"].items()}},
         "priority": alert["priority"],
         "rule": alert["rule"],
         "source": alert["source"],
@@ -66,6 +67,11 @@ def fields(alert: Row) -> Row:
 def json_line(alert: Row) -> str:
     """`fields` as one line of JSON that any UTF-8 channel carries."""
     return _dump(fields(alert))
+
+
+def _finite(value: object) -> object:
+    """JSON has no number for what is none."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _dump(value: object) -> str:
