@@ -222,10 +222,10 @@ def _counted(batch: "Batch") -> int:
 
 
 def _show(alert: dict[str, Any], *, as_json: bool) -> None:
-    from tiercel.hunt import render
+    from tiercel.schemas import alerts
 
-    row = render.alert_row(alert)
-    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row))
+    row = alerts.row(alert)
+    print(alerts.json_line(row) if as_json else alerts.line(row))
 
 
 def _summary(by_priority: Counter[str], by_rule: Counter[str]) -> None:

@@ -121,16 +121,15 @@ def _follow_topic(context: typer.Context, brokers: str, host: str, *, as_json: b
     """Alerts as they come on the topic, repeats left out: a worker that was killed may send one again."""
     import uuid
 
-    from tiercel.hunt import render
     from tiercel.joints.kafka import KafkaConsumer
-    from tiercel.schemas import avro, topics
+    from tiercel.schemas import alerts, avro, topics
 
     obj: Context = context.obj
     settings = obj.settings(kafka={"brokers": brokers})
     consumer = KafkaConsumer(settings.kafka.client(), f"tiercel-alerts-{uuid.uuid4()}", [topics.ALERTS], latest=True)
     seen: dict[str, None] = {}
     for message in consumer:
-        alert = render.alert_row(avro.decode("alert", message.value))
+        alert = alerts.row(avro.decode("alert", message.value))
         if alert["id"] in seen or (host and host not in (alert["host"], alert["hostname"])):
             continue
         seen[alert["id"]] = None
@@ -140,10 +139,9 @@ def _follow_topic(context: typer.Context, brokers: str, host: str, *, as_json: b
 
 
 def _show(alert: "Row", *, as_json: bool) -> None:
-    from tiercel.hunt import render
+    from tiercel.schemas import alerts
 
-    line = json.dumps(render.alert_json(alert), ensure_ascii=False) if as_json else render.alert_text(alert)
-    print(line, flush=True)
+    print(alerts.json_line(alert) if as_json else alerts.line(alert), flush=True)
 
 
 def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: Json = False) -> None:

@@ -15,7 +15,7 @@ from tiercel.errors import ProbeError
 
 if TYPE_CHECKING:
     from tiercel.collector.sources import Source
-    from tiercel.config import Collector, Settings
+    from tiercel.config import Collector, Settings, Stdout
     from tiercel.local import Local, Numbers
 
 Rules = Annotated[
@@ -49,21 +49,24 @@ def up(
     Ctrl-C ends it with a summary: produced = stored + lost.
     """
     from tiercel import local
+    from tiercel.commands.rotation import on_rotation
     from tiercel.commands.rules import load
 
     obj: Context = context.obj
-    settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn})
+    told = {"format": "json" if as_json else None}
+    settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn}, stdout=told)
     ruleset = load(settings.worker)
     source, live = _source(settings, capture)
     with interrupted() as stop:
         running = local.Local(source, _identity(settings), settings, ruleset)
+        on_rotation(running.fan.reopen)
         try:
-            _watch(running, stop, live=live, as_json=as_json)
+            _watch(running, stop, live=live, wanted=settings.stdout)
         finally:
             numbers = running.finish()
     for alert in running.alerts(0):
-        _show(alert, as_json=as_json)
-    _summary(numbers)
+        _show(alert, settings.stdout)
+    _summary(numbers, running.alert_report())
     running.raise_error()
 
 
@@ -115,7 +118,7 @@ def interrupted() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool) -> None:
+def _watch(running: "Local", stop: threading.Event, *, live: bool, wanted: "Stdout") -> None:
     """Print alerts and, on a terminal, the status line, until told to stop or the source ends."""
     from rich.console import Console
     from rich.live import Live
@@ -137,24 +140,27 @@ def _watch(running: "Local", stop: threading.Event, *, live: bool, as_json: bool
             for alert in running.alerts(0.2):
                 if console.is_terminal:
                     line.update(Text(""), refresh=True)
-                _show(alert, as_json=as_json)
+                _show(alert, wanted)
             if console.is_terminal:
                 line.update(status(), refresh=True)
 
 
-def _show(alert: dict[str, Any], *, as_json: bool) -> None:
-    import json
+def _show(alert: dict[str, Any], wanted: "Stdout") -> None:
+    """The terminal's part of a sink: between an alert and the next the status line stands there."""
+    from tiercel.schemas import alerts
+    from tiercel.sinks.alerts.base import Alert
+    from tiercel.sinks.alerts.configured import severity
 
-    from tiercel.hunt import render
+    told = Alert(alerts.row(alert), 0)
+    if wanted.enabled and told.severity <= severity(wanted):
+        print(told.json if wanted.format == "json" else told.text, flush=True)
 
-    row = render.alert_row(alert)
-    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row), flush=True)
 
-
-def _summary(numbers: "Numbers") -> None:
+def _summary(numbers: "Numbers", alerts: list[str]) -> None:
     lines = [
         f"produced {numbers.produced:,} = stored {numbers.stored:,} + lost {numbers.lost_total:,}; "
         f"{numbers.alerts:,} alert{'' if numbers.alerts == 1 else 's'}"
     ]
     lines += [f"  lost {count:,}: {stage}/{reason}" for (stage, reason), count in sorted(numbers.lost.items()) if count]
+    lines += [f"  {line}" for line in alerts]
     typer.echo("\n".join(lines), err=True)

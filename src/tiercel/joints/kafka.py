@@ -146,7 +146,7 @@ class KafkaConsumer:
         """`latest`: a group that is new begins with what comes from now on, not with all that is there."""
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
-        self._closed = False
+        self._closed = self._paused = False
         self._consumer = ck.Consumer(
             {
                 **client,
@@ -174,6 +174,13 @@ class KafkaConsumer:
     def __iter__(self) -> Iterator[Message]:
         while not self._closed:
             yield from self.read()
+
+    def pause(self, wanted: bool) -> None:
+        """Whether `read`, which must go on being called, gives nothing: a slow reader stays a member of its group."""
+        if wanted != self._paused:
+            self._paused = wanted
+            places = self._consumer.assignment()
+            (self._consumer.pause if wanted else self._consumer.resume)(places)
 
     def commit(self, messages: Iterable[Message]) -> None:
         last: dict[tuple[str, int], int] = {}
@@ -216,9 +223,12 @@ class KafkaConsumer:
         assert topic is not None and partition is not None and offset is not None
         return Message(topic, partition, offset, raw.key() or b"", raw.value() or b"")
 
-    def _on_assign(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+    def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         if self._assigned is not None and partitions:
             self._assigned({p.partition for p in partitions})
+        if self._paused and partitions:
+            consumer.assign(partitions)
+            consumer.pause(partitions)
 
     def _on_revoke(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         if self._revoked is not None and partitions:
@@ -237,8 +247,28 @@ def ends(client: dict[str, Any], topic: str, partitions: Iterable[int], timeout:
         consumer.close()
 
 
-def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
-    """Messages of these topics that the group has not committed."""
+def committed(client: dict[str, Any], group: str, topic: str) -> dict[int, int]:
+    """The offset at which the group goes on in each partition where it has been; KafkaError."""
+    return {part: offset for part, offset in _committed(client, group, [topic])[topic].items() if offset >= 0}
+
+
+def begin_now(client: dict[str, Any], group: str, topic: str) -> None:
+    """Have a group that is new begin with what comes from now on, a crash before its first commit included."""
+    new = [part for part, offset in _committed(client, group, [topic])[topic].items() if offset < 0]
+    places = [ck.TopicPartition(topic, part, end) for part, end in ends(client, topic, new).items()]
+    if not places:
+        return
+    consumer = ck.Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+    try:
+        consumer.commit(offsets=places, asynchronous=False)
+    except ck.KafkaException as error:
+        raise KafkaError(f"the group {group} cannot begin at the end of {topic}: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+
+
+def _committed(client: dict[str, Any], group: str, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+    """Topic → partition → committed offset, negative where there is none."""
     places = [ck.TopicPartition(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
     asked = ck.ConsumerGroupTopicPartitions(group, places)
     admin = AdminClient({**client, "log_level": 0})  # kept: an answer never comes to a client that is gone
@@ -246,8 +276,16 @@ def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
         answer = admin.list_consumer_group_offsets([asked], request_timeout=10.0)[group].result()
     except ck.KafkaException as error:
         raise KafkaError(f"offsets of the group {group} are not known: {error.args[0].str()}") from None
-    done = {(place.topic, place.partition): max(0, place.offset) for place in answer.topic_partitions}
-    last = {topic: ends(client, topic, [p.partition for p in places if p.topic == topic]) for topic in topics}
-    return sum(
-        max(0, last[place.topic].get(place.partition, 0) - done[place.topic, place.partition]) for place in places
-    )
+    found: dict[str, dict[int, int]] = {topic: {} for topic in topics}
+    for place in answer.topic_partitions:
+        found[place.topic][place.partition] = place.offset
+    return found
+
+
+def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
+    """Messages of these topics that the group has not committed."""
+    total = 0
+    for topic, done in _committed(client, group, topics).items():
+        last = ends(client, topic, done)
+        total += sum(max(0, last.get(part, 0) - max(0, offset)) for part, offset in done.items())
+    return total
