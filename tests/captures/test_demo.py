@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tiercel._engine import Batch, Format, Host
-from tiercel.commands.capture import Capture
 from tiercel.commands.rules import compiled, loaded
 from tiercel.hunt import render
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 from tiercel.schemas import avro
 
 Golden = Callable[[str, str], None]
