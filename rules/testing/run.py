@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from tiercel._engine import Batch, Host, RuleSet
-from tiercel.errors import CaptureError
+from tiercel.errors import CaptureError, RuleError
 from tiercel.recording import Capture
+from tiercel.rules.explain import render
+from tiercel.rules.explain.judge import Judge
 from tiercel.rules.load import Loaded, Loader
 from tiercel.rules.source import File
 from tiercel.rules.testing.form import meant
@@ -82,12 +84,15 @@ class Runner:
         return self._rules[key, disabled]
 
     def one(self, test: RuleTest, rules: Rules) -> Outcome:
+        """One test. What is wrong with itself is its failure, too, and the others run."""
         start = time.perf_counter()
         try:
             alerts = tuple(alert for batch in batches(test) for alert in _alerts(batch, rules))
-        except CaptureError as error:
+        except (CaptureError, RuleError) as error:
             return Outcome(test, str(error), time.perf_counter() - start)
         failure = _of_capture(test, alerts) if test.capture else _of_events(test, alerts)
+        if failure is not None:
+            failure += "".join(f"; {why}" for why in _reasons(test, rules, alerts))
         return Outcome(test, failure, time.perf_counter() - start, alerts)
 
 
@@ -120,6 +125,25 @@ def _alerts(given: tuple[Host, Batch, str], rules: Rules) -> Iterator[Alert]:
     for body in host.replay(batch, rules.compiled, header=HEADER | {"host": hostname}):
         alert = avro.decode("alert", avro.frame("alert", body))
         yield Alert(alert["rule"], alert["message"], alert["seq"])
+
+
+def _reasons(test: RuleTest, rules: Rules, alerts: tuple[Alert, ...]) -> Iterator[str]:
+    """Of each expected rule that matched nothing the clause on which it failed, where it came furthest."""
+    came = {alert.rule for alert in alerts}
+    for rule in dict.fromkeys(
+        [*(alert.rule for alert in test.alerts), *(rule for rule, count in test.counts if count)]
+    ):
+        if rule in came:
+            continue
+        judge = Judge(next(found for found in rules.loaded.rules if found.name == rule))
+        _, best = judge.survey(lambda: batches(test))
+        for verdict in judge.on(lambda: batches(test), [best] if best is not None else []):
+            clause = verdict.first_false()
+            assert clause is not None
+            yield f"'{rule}' did not match {render.event(verdict.event)}, first false: {render.reason(verdict, clause)}"
+    if not test.capture:
+        wanted = {alert.rule for alert in test.alerts}
+        yield from (f"got {alert.message}" for alert in alerts if alert.rule not in wanted)
 
 
 def _check_names(suite: Suite, rules: Rules) -> None:
