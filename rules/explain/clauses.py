@@ -9,7 +9,7 @@ from tiercel._engine import Clauses
 from tiercel.rules import events, writing
 from tiercel.rules.compile import CompiledRule
 from tiercel.rules.plan import Planner
-from tiercel.rules.tree import And, Call, Check, FieldRef, Node, Not, Or, children, fold
+from tiercel.rules.tree import And, Call, Check, FieldRef, Node, Not, Operand, Or, children, fold, fold_operand
 
 AND, OR, NOT, TEST = "and", "or", "not", "test"
 ABOUT = ("evt.num", "evt.rawtime", "evt.type", "evt.res", "proc.name", "proc.pid", "proc.cmdline", "fd.name")
@@ -43,6 +43,15 @@ class Clause:
             yield clause
             stack.extend(reversed(clause.children))
 
+    def fields(self) -> list[str]:
+        """The fields that its comparisons ask, as written, each once and in order."""
+        out: dict[str, None] = {}
+        for clause in self.walk():
+            if isinstance(clause.node, Check):
+                out |= dict.fromkeys(fields_of(clause.node.left))
+                out |= dict.fromkeys(fields_of(clause.node.right) if isinstance(clause.node.right, Call) else ())
+        return list(out)
+
     def conjuncts(self) -> list[Clause]:
         """The clauses that all must hold, those within macros included."""
         out, stack = [], [self]
@@ -53,6 +62,13 @@ class Clause:
             else:
                 out.append(clause)
         return out
+
+
+def fields_of(operand: Operand) -> list[str]:
+    """The fields in an operand, as written."""
+    out: list[str] = []
+    fold_operand(operand, lambda part, _: out.append(writing.operand(part)) if isinstance(part, FieldRef) else None)
+    return out
 
 
 @dataclass(slots=True)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tiercel._engine import Batch, Host
+from tiercel.errors import RuleError
 from tiercel.rules.compile import CompiledRule
-from tiercel.rules.explain.clauses import AND, OR, Clause, Dissected
+from tiercel.rules.explain.clauses import ABOUT, AND, OR, Clause, Dissected
+from tiercel.rules.fields import event_codes
+from tiercel.schemas import tables
 
 Batches = Callable[[], Iterable[tuple[Host, Batch, str]]]
 """The events of a recording from its beginning: host, batch and the host's name; each call with a new host."""
@@ -23,8 +26,10 @@ class Verdict:
     event: dict[str, Any]
     holding: frozenset[int]
     values: list[Any]
-    unknown: frozenset[str] = field(default_factory=frozenset)
-    """Fields that nobody recorded: their values are not absent, but not known."""
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Fields that nobody recorded, and why: their values are not absent, but not known."""
+    recorded: tuple[str, ...] | None = None
+    """Names of the rules that matched when the event happened, if that was recorded."""
 
     @property
     def matched(self) -> bool:
@@ -97,7 +102,14 @@ class Judge:
                 about = {name: values[operand] for name, operand in self.dissected.about.items()}
                 yield Verdict(self.rule, self.root, about, frozenset(holding), values)
 
-    def try_event(self, event: str, fields: dict[str, Any], about: dict[str, Any], unknown: Iterable[str]) -> Verdict:
-        """The verdict on an event told by its fields; ValueError if one cannot be."""
-        holding, values = self.dissected.engine.try_event(event, fields)
-        return Verdict(self.rule, self.root, about, frozenset(holding), values, frozenset(unknown))
+    def of_row(self, row: dict[str, Any]) -> Verdict:
+        """The verdict on a stored event, as History.event tells it; RuleError if the engine cannot take it."""
+        fields = row["fields"] | {"evt.type": row["type"]}
+        codes = event_codes().get(row["type"], frozenset())
+        name = next((event.name for event in tables.events() if event.code in codes), row["type"])
+        try:
+            holding, values = self.dissected.engine.try_event(name, fields)
+        except (ValueError, TypeError) as error:
+            raise RuleError(f"the event {row['id']} cannot be judged: {error}") from None
+        about = {"id": row["id"], **{field: fields[field] for field in ABOUT if fields.get(field) is not None}}
+        return Verdict(self.rule, self.root, about, frozenset(holding), values, row["unknown"], tuple(row["rules"]))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiercel.rules import writing
-from tiercel.rules.explain.clauses import AND, NOT, OR, TEST, Clause
+from tiercel.rules.explain.clauses import AND, NOT, OR, TEST, Clause, fields_of
 from tiercel.rules.explain.judge import Verdict
-from tiercel.rules.tree import Call, Check, FieldRef, Operand
+from tiercel.rules.tree import Call, Check, Operand
 
 LONGEST = 120
 GROUPS = {AND: "all of", OR: "any of"}
@@ -21,6 +21,11 @@ def text(verdict: Verdict) -> Iterator[str]:
     first = verdict.first_false()
     if first is not None:
         yield f"first false: {reason(verdict, first)}"
+    if verdict.recorded is not None and (verdict.rule.name in verdict.recorded) != verdict.matched:
+        then = "matched" if verdict.rule.name in verdict.recorded else "did not match"
+        yield f"when it happened, a rule of this name {then}"
+    for name, why in verdict.unknown.items():
+        yield f"taken as absent: {name}, which {why}"
     yield ""
     yield from _lines(verdict, first)
 
@@ -62,20 +67,9 @@ def value(verdict: Verdict, clause: Clause) -> str:
 
 
 def _value(verdict: Verdict, operand: Operand, number: int) -> str:
-    if missing := unknown_in(operand, verdict.unknown):
+    if missing := next((name for name in fields_of(operand) if name in verdict.unknown), ""):
         return f"not known: {missing} is not in the store"
     return shown(verdict.values[number])
-
-
-def unknown_in(operand: Operand, unknown: frozenset[str]) -> str:
-    """The first field of an operand that was not recorded."""
-    stack = [operand]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, FieldRef) and writing.operand(part) in unknown:
-            return writing.operand(part)
-        stack += part.arguments if isinstance(part, Call) else ()
-    return ""
 
 
 def shown(found: Any) -> str:
@@ -161,8 +155,8 @@ def _sides(verdict: Verdict, clause: Clause) -> dict[str, Any]:
     assert isinstance(node, Check)
     assert clause.left is not None
     out: dict[str, Any] = {"left": writing.operand(node.left), "value": verdict.values[clause.left]}
-    if unknown_in(node.left, verdict.unknown):
-        out["known"] = False
+    if unknown := {name: verdict.unknown[name] for name in fields_of(node.left) if name in verdict.unknown}:
+        out["unknown"] = unknown
     if clause.right is not None and isinstance(node.right, Call):
         out |= {"right": writing.operand(node.right), "right_value": verdict.values[clause.right]}
     return out

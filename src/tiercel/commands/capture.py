@@ -13,7 +13,7 @@ from tiercel.commands import Context
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
-    from tiercel._engine import Batch, RuleSet
+    from tiercel._engine import RuleSet
     from tiercel.recording import Capture
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .scap capture, plain or gzip.")]
@@ -167,10 +167,10 @@ def _stored(capture: "Capture", file: Path, rules: "RuleSet", dsn: str) -> Itera
             sink = ClickHouseSink(store.connect(dsn), f"capture:{header['host_id']}/{header['boot_id']}")
             sink.assign({0})
         produced += batch.kernel_events
-        # The lists at the start tell the state of the host and are no events; users and groups among them count.
+        # The lists at the start tell the state of the host: they are no events and have no numbers.
         lists = batch.last_time == 0
         header |= {"first_seq": 0 if lists else number, "produced": produced, "delivered": produced}
-        number += _counted(batch) if lists else len(batch)
+        number += 0 if lists else len(batch)
         key = header["host_id"].encode()
         raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), header))
         messages = [
@@ -180,10 +180,6 @@ def _stored(capture: "Capture", file: Path, rules: "RuleSet", dsn: str) -> Itera
         for message in messages:
             if message.topic == topics.ALERTS:
                 yield avro.decode("alert", message.value)
-
-
-def _counted(batch: "Batch") -> int:
-    return sum(not event["name"].endswith("_snapshot") for event in batch.to_dicts())
 
 
 def _show(alert: dict[str, Any], *, as_json: bool) -> None:

@@ -29,11 +29,15 @@ def explain(
         list[Path] | None,
         typer.Option("--rules", "-r", metavar="PATH", help="Rule file or directory; repeatable. Default: the shipped."),
     ] = None,
-    capture: Annotated[Path, typer.Option(metavar="FILE", help="Events of a .scap capture.")],
+    event: Annotated[
+        str | None, typer.Option(metavar="ID", help="An event of history: host/boot/number, as `hunt --json` has it.")
+    ] = None,
+    capture: Annotated[Path | None, typer.Option(metavar="FILE", help="Events of a .scap capture.")] = None,
     number: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="The event of the capture with this evt.num. Default: all that match."),
     ] = None,
+    dsn: Annotated[str | None, typer.Option(metavar="DSN", help="Where history is, as for hunt.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each event.")] = False,
 ) -> None:
     """Show why a rule matched an event or did not: each clause, whether it holds, and its value.
@@ -43,9 +47,12 @@ def explain(
     from tiercel.rules.explain import render
     from tiercel.rules.explain.judge import Judge
 
+    if (event is None) == (capture is None):
+        raise typer.BadParameter("name either an event or a capture", param_hint="--event, --capture")
     judge = Judge(_rule(context, rule, rules))
+    verdicts = _of_capture(judge, capture, number) if capture else _of_history(context, judge, str(event), dsn)
     count = 0
-    for count, verdict in enumerate(_of_capture(judge, capture, number), 1):
+    for count, verdict in enumerate(verdicts, 1):
         if as_json:
             print(json.dumps(render.as_json(verdict), ensure_ascii=False))
         elif count == 1:
@@ -87,3 +94,10 @@ def _of_capture(judge: "Judge", path: Path, number: int | None) -> "Iterator[Ver
         number = None
     if number is not None:
         raise TiercelError(f"{path} has no event with the number {number} that rules see")
+
+
+def _of_history(context: typer.Context, judge: "Judge", event: str, dsn: str | None) -> "Iterator[Verdict]":
+    from tiercel.commands.history import open_store
+    from tiercel.rules.explain.clauses import ABOUT
+
+    yield judge.of_row(open_store(context, dsn).event(event, [*judge.root.fields(), *ABOUT]))
