@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tiercel import _engine
 from tiercel.rules import events, exceptions
@@ -34,6 +35,12 @@ class CompiledRule:
     enabled: bool
     file: str
     line: int
+    condition: str = ""
+    """As written, without exceptions."""
+    macros: Mapping[str, Node] = field(default_factory=dict, compare=False)
+    """What stands in the tree for each macro in it, outer ones first."""
+    lists: tuple[str, ...] = ()
+    exceptions: tuple[exceptions.Shape, ...] = ()
 
 
 def compile_all(
@@ -57,6 +64,8 @@ def compile_all(
 class _Compiler:
     def __init__(self, lists: dict[str, List], macros: dict[str, Macro], problems: list[Problem]) -> None:
         self.lists, self.macros, self.problems = lists, macros, problems
+        # Lists by the list, macro or rule whose own text names them.
+        self.named: dict[str, set[str]] = {}
         self.values = {name: self.expanded(entry) for name, entry in lists.items()}
         self.trees: dict[str, Node] = {}
         self.own: dict[str, tuple[Source, Node]] = {}
@@ -72,19 +81,23 @@ class _Compiler:
             other = self.lists.get(item)
             if other is not None and other is not entry and other.index < entry.visible:
                 other.used = True
+                self.named.setdefault(f"list {entry.name}", set()).add(item)
                 out += [exceptions.quoted(value) for value in other.items]
             else:
                 out.append(exceptions.quoted(item))
         return out
 
-    def replacement(self, word: str) -> list[str] | None:
-        if word not in self.values:
-            return None
-        self.lists[word].used = True
-        return self.values[word]
-
     def parsed(self, source: Source, kind: str, name: str) -> tuple[Source, Node]:
-        substituted = source.with_words(self.replacement)
+        lists = self.named.setdefault(f"{kind} {name}", set())
+
+        def replacement(word: str) -> list[str] | None:
+            if word not in self.values:
+                return None
+            self.lists[word].used = True
+            lists.add(word)
+            return self.values[word]
+
+        substituted = source.with_words(replacement)
         try:
             return substituted, parse(substituted.text)
         except ConditionError as error:
@@ -223,7 +236,26 @@ class _Compiler:
             enabled=rule.enabled,
             file=item.file.name,
             line=item.node.place.line + 1,
+            condition=rule.condition.text,
+            macros={name: self.trees[name] for name in self.macros_of(rule.name)},
+            lists=self.lists_of(rule.name),
+            exceptions=tuple(exceptions.shape(entry) for entry in rule.exceptions.values()),
         )
+
+    def macros_of(self, rule: str) -> list[str]:
+        """Macros in a rule, those that hold others before these."""
+        names = sorted(self.within[f"rule {rule}"])
+        return sorted(names, key=lambda name: len(self.within.get(f"macro {name}", ())), reverse=True)
+
+    def lists_of(self, rule: str) -> tuple[str, ...]:
+        """Lists that stand in a rule, in its macros, or in such lists."""
+        waiting = [f"rule {rule}", *(f"macro {name}" for name in self.within[f"rule {rule}"])]
+        found: set[str] = set()
+        while waiting:
+            fresh = self.named.get(waiting.pop(), set()) - found
+            found |= fresh
+            waiting += [f"list {name}" for name in fresh]
+        return tuple(sorted(found))
 
     def makes_sense(self, rule: Rule, source: Source, parsed: Node) -> bool:
         """Check the rule's own text and that of its macros, each fault where it was written and once."""

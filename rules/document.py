@@ -115,7 +115,7 @@ class _Builder:
                     self.anchors[anchor] = (node, self.nodes - before + 1)
             elif isinstance(event, yaml.ScalarEvent):
                 self.count(1, place)
-                node = Scalar(event.value, place, _place(event.end_mark).offset, event.style is None)
+                node = Scalar(event.value, place, _place(event.end_mark).offset, not event.style)
                 if event.anchor:
                     self.anchors[event.anchor] = (node, 1)
             elif isinstance(event, yaml.AliasEvent):

@@ -75,3 +75,16 @@ def _by_number(check: Check) -> tuple[Codes, Codes]:
     }.get(check.operator, False)
     always = {"!=": values[0] == 0, ">": values[0] == 0, ">=": values[0] in (0, 1)}.get(check.operator, False)
     return (none, every) if never else (every, none) if always else (every, every)
+
+
+def codes_of_each(tree: Node) -> dict[int, Codes]:
+    """As `codes`, of the condition and of every part of it, by identity."""
+    found: dict[int, Codes] = {}
+
+    def visit(node: Node, below: list[tuple[Codes, Codes]]) -> tuple[Codes, Codes]:
+        both = _visit(node, below)
+        found[id(node)] = both[0]
+        return both
+
+    fold(tree, visit)
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tiercel.rules.document import Element, Mapping, Scalar, Sequence
 from tiercel.rules.fields import resolve
 from tiercel.rules.items import ExceptionEntry, Item
@@ -12,6 +14,25 @@ from tiercel.rules.tree import Check, FieldRef
 KEYS = ("name", "fields", "comps", "values")
 LIST_COMPS = (*LIST, *(f"{operator} {modifier}" for operator in STRING for modifier in MODIFIERS))
 COMPS = UNARY + NUMERIC + STRING + LIST_COMPS
+
+
+class Shape(NamedTuple):
+    """An exception without its values: one operator a field, and how many values there are; none: it does nothing."""
+
+    name: str
+    fields: tuple[str, ...]
+    comps: tuple[str, ...]
+    values: int
+
+
+def shape(entry: ExceptionEntry) -> Shape:
+    """What an exception compares."""
+    if isinstance(entry.fields, Scalar):
+        comps = (entry.comps.text,) if isinstance(entry.comps, Scalar) else ("in",)
+        return Shape(entry.name, (entry.fields.text,), comps, len(entry.values))
+    fields = tuple(each.text for each in entry.fields or [])
+    told = tuple(comp.text for comp in entry.comps) if isinstance(entry.comps, list) else ("=",) * len(fields)
+    return Shape(entry.name, fields, told, len(entry.values))
 
 
 def read(

@@ -107,7 +107,8 @@ def library() -> list[Path]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    return sorted(entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml") and entry.is_file())
+    files = (entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml") and entry.is_file())
+    return sorted(entry for entry in files if not entry.stem.endswith("_test"))  # those of testing/suite.py
 
 
 class Loader:
@@ -149,12 +150,16 @@ class Loader:
                     Problem("LOAD_ERR_YAML_VALIDATE", "a rule file is a list of items", name, root.place)
                 )
                 continue
-            for element in root.items:
-                self.index += 1
-                try:
-                    self.item(file, element)
-                except Rejected as rejected:
-                    self.problems.append(rejected.problem)
+            self.read_items(file, root.items)
+
+    def read_items(self, file: File, items: Iterable[Element]) -> None:
+        """Read items of a file; a wrong one is noted, and the others count."""
+        for element in items:
+            self.index += 1
+            try:
+                self.item(file, element)
+            except Rejected as rejected:
+                self.problems.append(rejected.problem)
 
     def finish(self) -> Loaded:
         """Compile what has been read."""
@@ -174,6 +179,8 @@ class Loader:
             if kind in element.items:
                 break
         else:
+            if "tests" in element.items:  # of the rules beside it: testing/suite.py reads them
+                return
             first = next(iter(element.keys), "")
             message = f"unknown item '{first}'"
             self.problems.append(Problem("LOAD_UNKNOWN_ITEM", message, file.name, element.place, "rules content item"))

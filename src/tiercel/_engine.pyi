@@ -90,6 +90,27 @@ class CaptureReader:
         """Events of types that nobody knows, left out."""
 
 @final
+class Clauses:
+    """Many conditions apart: which of them hold, and the values of their operands. For explanations of rules.
+
+    A plan as of RuleSet that matches all: each of its rules is a clause. ValueError if it is wrong.
+    """
+
+    def __new__(cls, plan: str) -> Clauses: ...
+    def holding(self, host: Host, batch: Batch, *, hostname: str = "") -> list[tuple[int, list[int]]]:
+        """The next events of a host: of each on which some clause holds its number and those clauses."""
+
+    def on(
+        self, host: Host, batch: Batch, numbers: list[int], *, hostname: str = ""
+    ) -> list[tuple[list[int], list[Any]]]:
+        """The next events of a host: of those with these numbers, which ascend, the clauses that hold and the value of
+        each operand of the plan.
+        """
+
+    def try_event(self, event: str, fields: dict[str, Any]) -> tuple[list[int], list[Any]]:
+        """The same of an event told by its fields."""
+
+@final
 class Columns:
     """Rows for the tables of the store, as Arrow IPC streams."""
 

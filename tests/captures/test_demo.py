@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tiercel._engine import Batch, Format, Host
-from tiercel.commands.capture import Capture
 from tiercel.commands.rules import compiled, loaded
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 from tiercel.schemas import alerts as rendering
 from tiercel.schemas import avro
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import one_line, tiercel
-from tiercel.commands.capture import Capture
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 
 NOBODY = 65534
 # Nobody, who may read all files: the package may lie below a folder of root's.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tiercel._engine import Host, RuleSet
-from tiercel.commands.capture import Capture
+from tiercel.recording import Capture
 from tiercel.local import bundled_capture
 from tiercel.rules.load import library, load
 

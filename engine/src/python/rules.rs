@@ -24,7 +24,7 @@ use crate::{
     value::{FieldArg, Value},
 };
 
-fn wrong(error: impl std::fmt::Display) -> PyErr {
+pub(super) fn wrong(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
@@ -84,6 +84,21 @@ fn output_value(py: Python<'_>, value: OutputValue) -> PyResult<Py<PyAny>> {
     })
 }
 
+/// An event told by its fields.
+pub(super) fn literal(event: &str, fields: &Bound<'_, PyDict>) -> PyResult<Literal> {
+    let kind = EVENTS
+        .iter()
+        .find(|info| info.name == event)
+        .and_then(|info| EventKind::from_code(info.code));
+    let mut literal = Literal::new(kind.ok_or_else(|| wrong(format!("there is no event {event:?}")))?);
+    for (name, value) in fields {
+        let name: String = name.extract()?;
+        let (field, arg) = field_of(&name)?;
+        literal.values.push((field, arg, value_of(&name, field, &value)?));
+    }
+    Ok(literal)
+}
+
 /// A compiled rule set; made from the JSON of tiercel.rules.plan, used by Host.
 #[pyclass(module = "tiercel._engine")]
 pub struct RuleSet {
@@ -132,16 +147,7 @@ impl RuleSet {
 
     /// What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches.
     fn try_event(&mut self, py: Python<'_>, event: &str, fields: &Bound<'_, PyDict>) -> PyResult<Vec<Match>> {
-        let kind = EVENTS
-            .iter()
-            .find(|info| info.name == event)
-            .and_then(|info| EventKind::from_code(info.code));
-        let mut literal = Literal::new(kind.ok_or_else(|| wrong(format!("there is no event {event:?}")))?);
-        for (name, value) in fields {
-            let name: String = name.extract()?;
-            let (field, arg) = field_of(&name)?;
-            literal.values.push((field, arg, value_of(&name, field, &value)?));
-        }
+        let literal = literal(event, fields)?;
         let mut matched = Vec::new();
         self.inner.evaluate(&literal, &mut matched);
         matched

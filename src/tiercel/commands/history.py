@@ -43,7 +43,7 @@ def _begin(since: str) -> int:
     return time.time_ns() - int(match[1]) * _UNITS[match[2]] * 1_000_000_000
 
 
-def _history(context: typer.Context, dsn: str | None) -> "History | Remote":
+def open_store(context: typer.Context, dsn: str | None) -> "History | Remote":
     from tiercel.hunt.sources import open_history
 
     obj: Context = context.obj
@@ -73,7 +73,7 @@ def hunt(
     from tiercel.rules.parse import parse
 
     begin = _begin(since)
-    history = _history(context, dsn)
+    history = open_store(context, dsn)
     for warning in check_condition(parse(condition)):
         typer.echo(f"warning: {warning.message} ({warning.code})", err=True)
     found = 0
@@ -103,7 +103,7 @@ def alerts(
     if brokers is not None:
         _follow_topic(context, brokers, host, as_json=as_json)
         return
-    history = _history(context, dsn)
+    history = open_store(context, dsn)
     begin, seen = _begin(since), set[str]()
     while True:
         for alert in history.alerts(since=begin, host=host, limit=limit):
@@ -152,7 +152,7 @@ def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: 
     from tiercel.hunt import render
 
     unbalanced = runs = 0
-    for row in _history(context, dsn).ledger(host=host):
+    for row in open_store(context, dsn).ledger(host=host):
         runs += 1
         running = row["until"] > time.time_ns() - 10_000_000_000 and row["balance"] > 0
         unbalanced += bool(row["balance"]) and not running
