@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
@@ -258,9 +258,9 @@ def begin_now(client: dict[str, Any], group: str, topic: str) -> None:
     places = [ck.TopicPartition(topic, part, end) for part, end in ends(client, topic, new).items()]
     if not places:
         return
-    consumer = ck.Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+    consumer = _outsider(client, group)
     try:
-        consumer.commit(offsets=places, asynchronous=False)
+        _patiently(lambda: consumer.commit(offsets=places, asynchronous=False))
     except ck.KafkaException as error:
         raise KafkaError(f"the group {group} cannot begin at the end of {topic}: {error.args[0].str()}") from None
     finally:
@@ -270,16 +270,48 @@ def begin_now(client: dict[str, Any], group: str, topic: str) -> None:
 def _committed(client: dict[str, Any], group: str, topics: Sequence[str]) -> dict[str, dict[int, int]]:
     """Topic → partition → committed offset, negative where there is none."""
     places = [ck.TopicPartition(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
-    asked = ck.ConsumerGroupTopicPartitions(group, places)
-    admin = AdminClient({**client, "log_level": 0})  # kept: an answer never comes to a client that is gone
+    consumer = _outsider(client, group)
     try:
-        answer = admin.list_consumer_group_offsets([asked], request_timeout=10.0)[group].result()
+        answer = _patiently(lambda: consumer.committed(places, timeout=10.0))
     except ck.KafkaException as error:
         raise KafkaError(f"offsets of the group {group} are not known: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
     found: dict[str, dict[int, int]] = {topic: {} for topic in topics}
-    for place in answer.topic_partitions:
+    for place in answer:
+        if place.error is not None:
+            raise KafkaError(f"offsets of the group {group} are not known: {place.error.str()}")
         found[place.topic][place.partition] = place.offset
     return found
+
+
+_NO_COORDINATOR = {
+    ck.KafkaError.NOT_COORDINATOR,
+    ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+_T = TypeVar("_T")
+
+
+def _patiently(ask: Callable[[], _T], timeout: float = 20.0) -> _T:
+    """Ask again while the group's coordinator is being found, as it is for the first group of a new broker."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask()
+        except ck.KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _outsider(client: dict[str, Any], group: str) -> ck.Consumer:
+    """Asks about a group without being a member of it.
+
+    No AdminClient: while a broker is still looking for the coordinator, its list_consumer_group_offsets ends the
+    process with a segmentation fault (librdkafka 2.16.1).
+    """
+    return ck.Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
 
 
 def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
