@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tiercel._engine import Host, RuleSet
-from tiercel.recording import Capture
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 from tiercel.rules.load import library, load
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -158,7 +158,7 @@ def test_history_says_what_the_recording_says(tmp_path: Path) -> None:
         assert remote.event(*asked) == history.event(*asked)
         with pytest.raises(TiercelError, match="holds no event"):
             remote.event(f"{key}/99999999", [])
-        with pytest.raises(TiercelError, match="unknown field proc.nmae; did you mean"):
+        with pytest.raises(TiercelError, match=r"unknown field proc\.nmae; did you mean"):
             remote.event(asked[0], ["proc.nmae"])
     finally:
         server.close()
