@@ -11,6 +11,9 @@ from tiercel.rules.document import Element, Scalar
 from tiercel.rules.testing.form import Form
 
 UNIX, IPV4, IPV6 = 1, 2, 10
+LOCAL = {IPV4: "10.0.0.5", IPV6: "2001:db8::5"}
+OWN = ("127.0.0.1", "::1", *LOCAL.values())
+"""Addresses of the host that tests happen on."""
 PROTOCOLS = {"tcp": 2, "udp": 3, "icmp": 4, "raw": 5}
 KINDS = {
     **{"pipe": 7, "eventfd": 9, "signalfd": 11, "epoll": 12, "inotify": 13, "timerfd": 14, "netlink": 15},
@@ -65,7 +68,7 @@ def default_source(destination: End) -> End:
         return UNIX, "", 0
     if ipaddress.ip_address(host).is_loopback:
         return family, host, 40000
-    return (IPV4, "10.0.0.5", 40000) if family == IPV4 else (IPV6, "2001:db8::5", 40000)
+    return family, LOCAL[family], 40000
 
 
 def pair(form: Form, source: End, destination: End, at: Element) -> tuple[Any, ...]:

@@ -26,7 +26,6 @@ INCOMING = ("accept", "accept4", "recvfrom", "recvmsg", "recvmmsg")
 AT_FDCWD, O_RDONLY, SIGTERM = -100, 1, 15
 FIRST_CHILD = 500_000
 """Numbers of processes that a test only makes, and never describes."""
-LOCAL = {descriptors.IPV4: "10.0.0.5", descriptors.IPV6: "2001:db8::5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +177,8 @@ class _Reader:
         at = next(said[key] for key in ("to", "from") if key in said)
         there = ends.get("to") or self.local(ends["from"])
         here = ends.get("from") or descriptors.default_source(there)
+        if there[0] != descriptors.UNIX:
+            self.world.own[(there if self.event.name in INCOMING or self.event.name == "bind" else here)[1]] = None
         rows = {param.type: param.name for param in self.params}
         if "socktuple" in rows:
             self.out.setdefault(rows["socktuple"], descriptors.pair(self.form, here, there, at))
@@ -191,7 +192,7 @@ class _Reader:
     @staticmethod
     def local(of: descriptors.End) -> descriptors.End:
         """This host's end of a connection from elsewhere."""
-        return (of[0], "/run/socket", 0) if of[0] == descriptors.UNIX else (of[0], LOCAL[of[0]], 80)
+        return (of[0], "/run/socket", 0) if of[0] == descriptors.UNIX else (of[0], descriptors.LOCAL[of[0]], 80)
 
     def on(self) -> None:
         """The descriptor that the event works on."""

@@ -114,12 +114,15 @@ def _suite(file: Path, text: str, form: Form, node: Mapping, *, within: bool) ->
     suite = Suite(file, text, form)
     if "tests" not in node.items:
         raise form.error("there are no `tests`", node)
+    tests = form.items(node.items["tests"], "tests")
+    if not tests:
+        return suite
     suite.files, suite.inline = _rules(file, form, node, within=within)
     defaults = given(node.items.get("defaults"))
     suite.defaults = form.mapping(defaults, "defaults") if defaults else None
     if suite.defaults:
         _check_defaults(form, suite.defaults)
-    suite.tests = [_test(suite, form, item) for item in form.items(node.items["tests"], "tests")]
+    suite.tests = [_test(suite, form, item) for item in tests]
     return suite
 
 
@@ -140,7 +143,7 @@ def _rules(file: Path, form: Form, node: Mapping, *, within: bool) -> tuple[tupl
             inline.append(form.mapping(item, "a rule"))
             continue
         places = [file.parent / item.text, file.parent.parent / item.text, LIBRARY / item.text]
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if place.is_file() and (within or not place.samefile(file))), None)
         if found is None:
             raise form.error(f"there is no rule file {item.text!r} here, one folder up or among the shipped ones", item)
         files.append(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +34,8 @@ class World:
     _now: dict[tuple[Description, int], Process] = field(default_factory=dict)
     _called: dict[str, Process] = field(default_factory=dict)
     _descriptors: list[tuple[int, list[Any]]] = field(default_factory=list)
+    own: dict[str, None] = field(default_factory=lambda: dict.fromkeys(descriptors.OWN))
+    """Addresses of the host."""
     actor: Process | None = None
     """Whose event is being read."""
     _at: Element = field(default_factory=lambda: Mapping({}, {}, NONE))
@@ -141,7 +144,12 @@ class World:
         """The number of a descriptor of the actor; one that it has not made is there from the start."""
         assert self.actor
         number = integer(element.text) if isinstance(element, Scalar) else None
-        return number if number is not None else self.has(descriptors.read(self.form, element, proto))
+        if number is not None:
+            return number
+        descriptor = descriptors.read(self.form, element, proto)
+        if descriptor.ends and descriptor.ends[3] not in self.own:
+            self.own[descriptor.ends[1]] = None
+        return self.has(descriptor)
 
     def has(self, descriptor: Descriptor) -> int:
         assert self.actor
@@ -187,6 +195,10 @@ class World:
         for container in containers:
             if container.told:
                 batch.append("container", time=0, tid=-1, params=[container.told])
+        for address in self.own:
+            packed = ipaddress.ip_address(address).packed
+            mask = b"\xff" * 3 + b"\0" if len(packed) == 4 else b"\xff" * 8 + b"\0" * 8
+            batch.append("interface_snapshot", time=0, tid=-1, params=["eth0", packed, mask, b""])
         self.people.user("root")
         self.people.group("root")
         for scope in ("", *(container.short_id for container in containers)):

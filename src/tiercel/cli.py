@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from tiercel import __version__
-from tiercel.commands import Context, capture, doctor, fleet, history, live, rule_explain, rule_tests, rules, tables
+from tiercel.commands import (
+    Context,
+    capture,
+    doctor,
+    fleet,
+    history,
+    live,
+    rule_explain,
+    rule_list,
+    rule_tests,
+    rules,
+    tables,
+)
 from tiercel.errors import TiercelError
 
 HELP = """Tiercel records the system calls of hosts, matches them against Falco rules and keeps them searchable.
@@ -29,8 +41,8 @@ app = typer.Typer(
 )
 for group in (live, fleet, history, capture, tables, doctor):
     group.register(app)
-rule_tests.register(rules.app)
-rule_explain.register(rules.app)
+for nouns in (rule_tests, rule_explain, rule_list):
+    nouns.register(rules.app)
 app.add_typer(rules.app, name="rules", rich_help_panel="Captures")
 
 

@@ -11,8 +11,9 @@ import pytest
 from tiercel import _engine, store
 from tiercel._engine import Batch, Host
 from tiercel.commands.capture import _stored
-from tiercel.errors import StoreError
+from tiercel.errors import StoreError, TiercelError
 from tiercel.hunt.query import History
+from tiercel.hunt.remote import Remote
 from tiercel.local import bundled_capture
 from tiercel.recording import Capture
 from tiercel.rules.compile import CompiledRule
@@ -20,6 +21,8 @@ from tiercel.rules.explain import render
 from tiercel.rules.explain.clauses import ABOUT, AND, NOT, OR, Clause
 from tiercel.rules.explain.judge import Judge, Verdict
 from tiercel.rules.load import Loader, library, load
+from tiercel.serve.app import application
+from tiercel.serve.server import Server
 
 RULES = """
 - list: shells
@@ -148,6 +151,17 @@ def test_history_says_what_the_recording_says(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is no id"):
         history.event("nonsense", [])
     assert history.event(f"{key}/{alerts[0]['seq']}", ["proc.env"])["unknown"] == {"proc.env": "never leaves the host"}
+    asked = (f"{key}/{alerts[0]['seq']}", ["proc.name", "proc.aname", "fd.ip", "container.name"])
+    server = Server(application(history), tmp_path / "api.sock")
+    try:
+        remote = Remote(tmp_path / "api.sock")
+        assert remote.event(*asked) == history.event(*asked)
+        with pytest.raises(TiercelError, match="holds no event"):
+            remote.event(f"{key}/99999999", [])
+        with pytest.raises(TiercelError, match=r"unknown field proc\.nmae; did you mean"):
+            remote.event(asked[0], ["proc.nmae"])
+    finally:
+        server.close()
     compared = 0
     for number in sorted({alert["seq"] for alert in alerts} | set(range(560, 600))):
         for found in rules:

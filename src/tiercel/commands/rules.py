@@ -1,4 +1,4 @@
-"""`tiercel rules check` and `list`, and how the other commands load rules."""
+"""`tiercel rules check`, and how the other commands load rules."""
 
 import fnmatch
 import json
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tiercel.errors import TiercelError
-
 if TYPE_CHECKING:
     from tiercel._engine import RuleSet
     from tiercel.config import Worker
     from tiercel.rules.load import Loaded
     from tiercel.rules.problems import Problem
 
-app = typer.Typer(no_args_is_help=True, help="Check and list rule files.")
+app = typer.Typer(no_args_is_help=True, help="Check, test, explain and list rules.")
 
 PRIORITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 
@@ -109,28 +107,3 @@ def _entry(problem: "Problem") -> dict[str, Any]:
         "message": problem.message,
         "context": {"locations": [place]},
     }
-
-
-@app.command("list")
-def list_rules(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Default: the shipped rules.")] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """List rules: name, priority, tags, what they are for."""
-    from rich.console import Console
-    from rich.table import Table
-
-    rules = loaded(files or []).rules
-    if not rules:
-        raise TiercelError("there are no rules in these files")
-    if as_json:
-        for rule in rules:
-            line = {"rule": rule.name, "priority": rule.priority, "enabled": rule.enabled, "tags": list(rule.tags)}
-            print(json.dumps(line | {"desc": rule.desc, "file": rule.file, "line": rule.line}, ensure_ascii=False))
-        return
-    table = Table("rule", "priority", "tags", "description", box=None, header_style="bold", pad_edge=False)
-    for rule in rules:
-        name = rule.name if rule.enabled else f"{rule.name} (disabled)"
-        table.add_row(name, rule.priority, ", ".join(rule.tags), rule.desc)
-    Console().print(table)
