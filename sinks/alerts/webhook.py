@@ -74,8 +74,8 @@ class WebhookSink:
                     said = await _beginning(answer)
         except TimeoutError:
             raise FailedError("no answer", f"{self._shown} within {self._timeout:g} s") from None
-        except (httpx.ConnectError, httpx.ProxyError, ssl.SSLError) as error:
-            # A certificate of ours that is not liked is told only after the handshake.
+        except (httpx.ConnectError, httpx.ReadError, httpx.ProxyError, ssl.SSLError) as error:
+            # A certificate of ours that is not liked is told only after the handshake, or by a reset.
             raise AwayError("not reachable", f"{self._shown}: {_sentence(error)}") from None
         except httpx.HTTPError as error:
             raise FailedError("bad answer", f"{self._shown}: {_sentence(error)}") from None
