@@ -6,7 +6,7 @@ from functools import cache
 
 from tiercel.rules.check import EVENT_TYPES
 from tiercel.rules.fields import event_codes, rule_codes
-from tiercel.rules.tree import And, Check, FieldRef, Fold, Node, Not, Or, Text
+from tiercel.rules.tree import And, Check, FieldRef, Fold, Node, Not, Or, Text, fold
 
 Codes = int
 """A set of codes as the bits of a number: unions and intersections of hundreds of codes cost one step."""
@@ -110,13 +110,13 @@ def _by_number(check: Check) -> tuple[Codes, Codes]:
     return (none, every) if never else (every, none) if always else (every, every)
 
 
-def codes_of_each(tree: Node) -> dict[int, Codes]:
+def codes_of_each(tree: Node) -> dict[int, frozenset[int]]:
     """As `codes`, of the condition and of every part of it, by identity."""
-    found: dict[int, Codes] = {}
+    found: dict[int, frozenset[int]] = {}
 
     def visit(node: Node, below: list[tuple[Codes, Codes]]) -> tuple[Codes, Codes]:
         both = _visit(node, below)
-        found[id(node)] = both[0]
+        found[id(node)] = frozenset(code for code in rule_codes() if both[0] >> code & 1)
         return both
 
     fold(tree, visit)

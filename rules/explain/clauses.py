@@ -96,7 +96,7 @@ class _Planner(Planner):
         super().__init__(matching="all")
         self.add("", Check(FieldRef("evt.num", None, 0), "exists", None, None, 0), "")
         self.template = self.rules.pop()
-        self.numbers: dict[tuple[int, events.Codes], int] = {}
+        self.numbers: dict[tuple[int, frozenset[int]], int] = {}
 
     def dissect(self, rule: CompiledRule) -> Clause:
         called: dict[int, tuple[str, ...]] = {}
