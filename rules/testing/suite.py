@@ -142,7 +142,8 @@ def _rules(file: Path, form: Form, node: Mapping, *, within: bool) -> tuple[tupl
         if not isinstance(item, Scalar):
             inline.append(form.mapping(item, "a rule"))
             continue
-        places = [file.parent / item.text, file.parent.parent / item.text, LIBRARY / item.text]
+        # Tests are often called as the rules that they test: what stands among tests is looked at last.
+        places = sorted((file.parent / item.text, file.parent.parent / item.text, LIBRARY / item.text), key=_is_tests)
         found = next((place for place in places if place.is_file() and (within or not place.samefile(file))), None)
         if found is None:
             raise form.error(f"there is no rule file {item.text!r} here, one folder up or among the shipped ones", item)

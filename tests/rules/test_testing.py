@@ -193,6 +193,14 @@ def test_tests_within_a_rule_file(tmp_path: Path) -> None:
     assert load([tmp_path]).problems == []
 
 
+def test_files_of_tests_may_be_called_as_those_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("- {rule: R, desc: d, condition: evt.type = read, output: o, priority: Notice}\n")
+    (tmp_path / "tests").mkdir()
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / "tests" / name).write_text("rules: [a.yaml]\ntests: [{events: [{read: }], alerts: [R]}]\n")
+    assert [outcome.failure for outcome in run(tmp_path)] == [None, None]
+
+
 def test_a_disabled_rule_is_tested_where_it_is_expected(tmp_path: Path) -> None:
     path = tmp_path / "x_test.yaml"
     rule = "{{rule: {0}, desc: d, condition: evt.type = read, output: o, priority: Notice, enabled: false}}"
