@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/tiercel --create-home tiercel
 COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir "$(echo /wheels/tiercel-*.whl)[process,sink]" fastavro && rm -r /wheels
+RUN pip install --no-cache-dir "$(echo /wheels/tiercel-*.whl)[process,sink,forward]" fastavro && rm -r /wheels
 USER tiercel
 ENTRYPOINT ["tiercel"]
 CMD ["--help"]

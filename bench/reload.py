@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from tiercel._engine import RuleSet, encode_raw
-from tiercel.commands.capture import Capture
 from tiercel.processors.worker import Worker
+from tiercel.recording import Capture
 from tiercel.rules import sets
 from tiercel.rules.load import Loader
 from tiercel.schemas import avro

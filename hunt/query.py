@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from tiercel.errors import StoreError
-from tiercel.rules import sql
+from tiercel.rules import row, sql
+from tiercel.rules.columns import Column, Table
 from tiercel.rules.parse import parse
 
 Row = dict[str, Any]
@@ -79,11 +80,11 @@ class History:
             "ORDER BY ts DESC, host_id DESC, seq DESC LIMIT {limit:UInt64}",
             {**where.parameters, **parameters, "limit": limit},
         )
-        ancestors = self._ancestors({(row[0], row[1], row[3]) for row in rows if row[3]})
-        for row in rows:
-            host_id, boot_id, seq, process, args, matched = row[: len(_KEY)]
+        ancestors = self._ancestors({(found[0], found[1], found[3]) for found in rows if found[3]})
+        for found in rows:
+            host_id, boot_id, seq, process, args, matched = found[: len(_KEY)]
             shown = {
-                name: _plain(value) for name, value in zip(_SHOWN, row[len(_KEY) :], strict=True) if value is not None
+                name: _plain(value) for name, value in zip(_SHOWN, found[len(_KEY) :], strict=True) if value is not None
             }
             parents = ancestors.get((host_id, boot_id, process), [])
             yield {
@@ -103,6 +104,57 @@ class History:
             {"ids": sorted({process for _, _, process in keys})},
         )
         return {(host_id, boot_id, process): list(names) for host_id, boot_id, process, names in rows}
+
+    def event(self, key: str, fields: Sequence[str]) -> Row:
+        """One event by its `id`: `type`, the `rules` that matched then, the values of `fields` (None: absent), and as
+        `unknown` why the store does not have the others. StoreError if there is no such event.
+        """
+        host_id, _, rest = key.partition("/")
+        boot_id, _, number = rest.rpartition("/")
+        if not (host_id and boot_id and number.isdecimal() and len(number) < 20):
+            raise StoreError(f"{key!r} is no id of an event: it is host/boot/number, as `hunt --json` shows it")
+        chosen = row.select(fields)
+        which = {"host_id": host_id, "boot_id": boot_id, "seq": int(number)}
+        where = "host_id = {host_id:String} AND boot_id = {boot_id:String}"
+        begun = self._selected(
+            "type, rules, process, container_id", chosen, "events", f"{where} AND seq = {{seq:UInt64}}", which
+        )
+        if begun is None:
+            raise StoreError(f"the store holds no event {key}")
+        (kind, rules, process, container, *_), values = begun
+        which |= {"process": process, "container": container}
+        tables: tuple[tuple[Table, str], ...] = (
+            ("processes", "id = {process:UInt64}"),
+            ("containers", "id = {container:String}"),
+        )
+        for table, condition in tables:
+            found = self._selected("id", chosen, table, f"{where} AND {condition}", which) if process else None
+            values |= found[1] if found else dict.fromkeys(chosen.found.get(table, {}))
+        if process and container == "host":
+            values |= self._on_host(chosen)
+        return {"id": key, "type": kind, "rules": list(rules), "fields": values, "unknown": chosen.unknown}
+
+    def _selected(
+        self, first: str, chosen: row.Selection, table: Table, where: str, parameters: Row
+    ) -> tuple[Sequence[Any], Row] | None:
+        """The first columns and the chosen fields of the row of a table; None if there is none."""
+        columns = chosen.found.get(table, {})
+        shown = ", ".join([first, *(row.expression(column) for column in columns.values())])
+        final = "FINAL " if table == "containers" else ""
+        rows = self._rows(f"SELECT {shown} FROM {table} {final}WHERE {where} LIMIT 1", parameters)
+        if not rows:
+            return None
+        told = rows[0][len(rows[0]) - len(columns) :]
+        pairs = zip(columns.items(), told, strict=True)
+        return rows[0], {name: _typed(column, value) for (name, column), value in pairs}
+
+    def _on_host(self, chosen: row.Selection) -> Row:
+        """Fields of containers that have a value for a process of none."""
+        columns = {name: column for name, column in chosen.found.get("containers", {}).items() if column.on_host}
+        if not columns:
+            return {}
+        shown = ", ".join(row.expression(column, on_host=True) for column in columns.values())
+        return dict(zip(columns, map(_plain, self._rows(f"SELECT {shown}", {})[0]), strict=True))
 
     def completeness(self, *, since: int, until: int | None = None, host: str = "") -> Row:
         """How much of what happened in a time span is here: events stored, lost by stage and reason, hosts."""
@@ -134,8 +186,8 @@ class History:
             f"FROM alerts FINAL WHERE {span} ORDER BY ts DESC, id LIMIT {{limit:UInt64}}",
             {**parameters, "limit": limit},
         )
-        for row in reversed(rows):
-            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, *counts = row
+        for found in reversed(rows):
+            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, *counts = found
             yield {
                 "id": key,
                 "time": at,
@@ -209,6 +261,15 @@ def _span(column: str, since: int, until: int | None, host: str) -> tuple[str, R
         parameters["host"] = host
         text += " AND (host_id = {host:String} OR host = {host:String})"
     return f"({text})", parameters
+
+
+def _typed(column: Column, value: Any) -> Any:
+    """A value as the engine takes it; None for NULL and for an array of nothing."""
+    if value is None or (column.many and not value):
+        return None
+    if column.many:
+        return [_plain(item) for item in value]
+    return bool(value) if column.kind == "bool" else _plain(value)
 
 
 def _plain(value: Any) -> Any:

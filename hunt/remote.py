@@ -1,7 +1,7 @@
 """The same questions as query.History, asked of a running tiercel through its Unix socket."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ class Remote:
     ) -> Iterator[Row]:
         """As History.hunt."""
         return self._lines("/hunt", condition=condition, since=since, until=until, host=host, limit=limit)
+
+    def event(self, key: str, fields: Sequence[str]) -> Row:
+        """As History.event."""
+        return next(self._lines("/event", id=key, fields=json.dumps(list(fields))))
 
     def completeness(self, *, since: int, until: int | None = None, host: str = "") -> Row:
         """As History.completeness."""

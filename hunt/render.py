@@ -1,52 +1,10 @@
-"""Rows of history as lines for people: events, alerts, the books, and how complete the history is."""
+"""Rows of history as lines for people: events, the books, and how complete the history is."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tiercel.hunt.query import Row
-
-
-def clock(ns: int) -> str:
-    """Local HH:MM:SS.nnnnnnnnn, as Falco prints it."""
-    return f"{datetime.fromtimestamp(ns // 1_000_000_000):%H:%M:%S}.{ns % 1_000_000_000:09d}"
-
-
-def alert_row(record: Row) -> Row:
-    """An alert of the topic, as Avro has it, in the shape of History.alerts."""
-    return {
-        **record,
-        "host": record["host_id"],
-        "event": f"{record['host_id']}/{record['boot_id']}/{record['seq']}",
-        "output_fields": {item["name"]: item["value"] for item in record["output_fields"]},
-    }
-
-
-def alert_text(alert: Row) -> str:
-    """One line: time, priority, message; how many others it stands for, where the message does not say so."""
-    also = f" ({alert['suppressed']} suppressed)" if alert.get("suppressed") and not alert["summary"] else ""
-    return f"{clock(alert['time'])}: {alert['priority']} {alert['message']}{also}"
-
-
-def alert_json(alert: Row) -> Row:
-    """Falco's keys, and id, host, event; of throttled rules suppressed and summary."""
-    at = int(alert["time"])
-    day = datetime.fromtimestamp(at // 1_000_000_000, tz=UTC)
-    out: Row = {
-        "event": alert["event"],
-        "host": alert["host"],
-        "hostname": alert["hostname"],
-        "id": alert["id"],
-        "output": alert_text(alert),
-        "output_fields": {"evt.time": at, **alert["output_fields"]},
-        "priority": alert["priority"],
-        "rule": alert["rule"],
-        "source": alert["source"],
-        "tags": sorted(alert["tags"]),
-        "time": f"{day:%Y-%m-%dT%H:%M:%S}.{at % 1_000_000_000:09d}Z",
-    }
-    if alert.get("suppressed"):
-        out |= {"suppressed": alert["suppressed"], "summary": alert["summary"]}
-    return out
+from tiercel.schemas.alerts import clock
 
 
 def event_text(row: Row) -> str:

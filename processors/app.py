@@ -228,7 +228,7 @@ def run(
         return known[partition]
 
     def committed(partition: int) -> int:
-        return joint.committed(client, GROUP, topics.RAW, {partition})[partition]
+        return joint.committed(client, GROUP, topics.RAW).get(partition, 0)
 
     adoption = Adoption(rules, first, bounds, committed)
     adoption.look()

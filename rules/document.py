@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,8 +18,7 @@ MAX_NODES = 1_000_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a node begins; line and column count from 0, as Falco's JSON does."""
 
     line: int
@@ -115,7 +114,7 @@ class _Builder:
                     self.anchors[anchor] = (node, self.nodes - before + 1)
             elif isinstance(event, yaml.ScalarEvent):
                 self.count(1, place)
-                node = Scalar(event.value, place, _place(event.end_mark).offset, event.style is None)
+                node = Scalar(event.value, place, _place(event.end_mark).offset, not event.style)
                 if event.anchor:
                     self.anchors[event.anchor] = (node, 1)
             elif isinstance(event, yaml.AliasEvent):

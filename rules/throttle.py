@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tiercel import _engine
 from tiercel.rules.document import Mapping
 from tiercel.rules.items import Item
-from tiercel.rules.problems import Problem
+from tiercel.rules.parse import meant
 
 KEYS = ("per", "burst", "every")
 UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
@@ -36,19 +36,19 @@ def of_settings(burst: int, every_s: int) -> Throttle | None:
     return Throttle((), burst, every_s * UNITS["s"]) if burst else None
 
 
-def read(item: Item, problems: list[Problem]) -> Throttle | None:
+def read(item: Item) -> Throttle | None:
     """The throttle of a rule, None if it says nothing of it; a wrong one rejects the rule."""
     node = item.node.items.get("throttle")
     if node is None:
         return None
     if not isinstance(node, Mapping):
         item.fail("'throttle' has the keys per, burst and every", node.place)
-    inner = Item(item.file, node, item.kind, item.name)
+    inner = Item(item.file, node, "rule throttle", item.name, item.locations)
     for repeated in node.repeated:
         inner.fail(f"the key '{repeated.text}' stands here twice", repeated.place)
     for key, place in node.keys.items():
         if key not in KEYS:
-            problems.append(inner.problem("LOAD_UNKNOWN_KEY", f"unknown key '{key}' in 'throttle'", place.place))
+            inner.fail(f"'throttle' has no key '{key}'{meant(key, KEYS)}", place.place)
     burst = inner.number("burst", -1)
     if not 0 <= burst <= MAX_BURST:
         where = node.items.get("burst", node)

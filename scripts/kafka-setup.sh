@@ -46,6 +46,9 @@ for name in events alerts schemas; do
     allow sink --operation Read --operation Describe --topic "tiercel.$name"
 done
 allow sink --operation Read --group tiercel-sink
+for name in alerts schemas; do allow forward --operation Read --operation Describe --topic "tiercel.$name"; done
+allow forward --operation Read --group tiercel-forward --resource-pattern-type prefixed
+allow forward --operation Describe --group tiercel-ends
 allow registry --operation All --topic _schemas
 allow registry --operation All --group schema-registry
 allow registry --operation Describe --topic __consumer_offsets

@@ -33,6 +33,9 @@ def application(history: History) -> Starlette:
     def alerts(request: Request) -> Iterator[Row]:
         return history.alerts(**_span(request), limit=_limit(request))
 
+    def event(request: Request) -> list[Row]:
+        return [history.event(request.query_params.get("id", ""), _texts(request, "fields"))]
+
     def completeness(request: Request) -> list[Row]:
         return [history.completeness(**_span(request))]
 
@@ -48,6 +51,7 @@ def application(history: History) -> Starlette:
             route("/hunt", hunt),
             route("/alerts", alerts),
             route("/completeness", completeness),
+            route("/event", event),
             route("/ledger", ledger),
         ]
     )
@@ -69,6 +73,16 @@ def _number(request: Request, name: str) -> int | None:
         return int(text)
     except ValueError:
         raise TiercelError(f"{name}: {text!r} is not a number") from None
+
+
+def _texts(request: Request, name: str) -> list[str]:
+    try:
+        texts = json.loads(request.query_params.get(name, "[]"))
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TiercelError(f"{name} must be a list of texts, as JSON")
+    return texts
 
 
 def _limit(request: Request) -> int:

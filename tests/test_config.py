@@ -85,3 +85,36 @@ def test_the_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config.load(kafka={"security_protocol": "SASL_SSL", "sasl_password": "hunter2"})
     assert "hunter2" not in repr(settings)
     assert settings.kafka.client()["sasl.password"] == "hunter2"
+
+
+def test_secrets_of_a_webhook_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIERCEL_WEBHOOK_HEADERS", "Authorization: Bearer hunter2\nX-Tenant: a:b, hunter2")
+    settings = config.load(webhook={"enabled": True, "url": "https://hooks/hunter2"})
+    assert "hunter2" not in repr(settings)
+    assert settings.webhook.headers["X-Tenant"].get_secret_value() == "a:b, hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("webhook: {enabled: true}", "webhook: webhook.url must be an http"),
+        ("webhook: {enabled: true, url: 'ftp://x/hunter2'}", "webhook: webhook.url must be an http"),
+        ("webhook: {headers: {'a b': hunter2}}", "webhook.headers: 'a b' is no name of a header"),
+        ('webhook: {headers: {a: "hunter2\\nb: c"}}', "webhook.headers: the value of a must be text of printable"),
+        ("webhook: {headers: {content-length: hunter2}}", "webhook.headers: content-length is set by tiercel itself"),
+        ('webhook: {user_agent: "x\\r\\ny"}', "webhook.user_agent: "),
+        ("alertkafka: {enabled: true, topic: x}", "alertkafka.brokers and alertkafka.topic must say"),
+        ("syslog: {address: 'tcp://host'}", "syslog.address: 'tcp://host' is no path, udp://host:port or"),
+        ("syslog: {address: 'udp://host:70000'}", "syslog.address: "),
+        ("syslog: {facility: kern}", "syslog.facility: "),
+        ("file: {priority: loud}", "file.priority: "),
+        ("stdout: {queue: 0}", "stdout.queue: "),
+    ],
+)
+def test_wrong_sinks_of_alerts_are_one_line(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        config.load(file)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)

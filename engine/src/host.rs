@@ -6,6 +6,7 @@ use crate::enrich::Builder;
 use crate::event::{Batch, Event};
 use crate::facts::{Alert, BatchHeader, Enriched, Origin};
 use crate::fields::EventView;
+use crate::generated::events::EventKind;
 use crate::predicate::RuleSet;
 use crate::state::saved::{self, Reader, Saved, Writer};
 use crate::state::{Limits, Seen, State};
@@ -15,6 +16,9 @@ use crate::value::Facts;
 
 /// What a host asks of a set of rules.
 pub trait Rules {
+    /// Whether any may match an event of this kind.
+    fn concerns(&self, kind: EventKind) -> bool;
+
     /// Append the rules that match.
     fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>);
 
@@ -45,6 +49,10 @@ pub trait Rules {
 }
 
 impl Rules for RuleSet {
+    fn concerns(&self, kind: EventKind) -> bool {
+        RuleSet::concerns(self, kind)
+    }
+
     fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
         RuleSet::evaluate(self, facts, matched);
     }
@@ -84,6 +92,10 @@ impl Rules for RuleSet {
 
 /// No rules.
 impl Rules for () {
+    fn concerns(&self, _: EventKind) -> bool {
+        false
+    }
+
     fn evaluate<F: Facts>(&mut self, _: &F, _: &mut Vec<u32>) {}
 
     fn name(&self, _: u32) -> &str {
@@ -140,18 +152,20 @@ impl Host {
         self.builder.begin(header, batch.len());
         for (index, event) in batch.iter().enumerate() {
             let seq = header.first_seq.wrapping_add(index as u64);
-            let Some(seen) = self.step(&event, seq) else {
+            let seen = self.step(&event, seq);
+            if !event.kind().is_kernel() {
                 self.builder.told(self.state.containers.take_fresh());
                 continue;
-            };
+            }
             self.matched.clear();
-            if let Some(rules) = rules.as_deref_mut() {
+            if let Some(rules) = rules.as_deref_mut().filter(|rules| rules.concerns(event.kind())) {
                 let view = view(&self.state, &event, &seen, seq, &self.hostname, self.first_ts);
                 rules.evaluate(&view, &mut self.matched);
                 let at = (seq, event.ts(), origin);
                 self.throttle
                     .alert(rules, &self.matched, &view, header, at, &mut alerts);
             }
+            self.throttle.pass(event.ts(), &mut alerts);
             self.builder.add(&mut self.state, &event, &seen, index as u32);
             if let Some(rules) = rules.as_deref() {
                 self.builder.matched(self.matched.iter().map(|rule| rules.name(*rule)));
@@ -168,10 +182,13 @@ impl Host {
         let origin = Origin::default();
         throttle.begin(header, self.state.times.1, Some(&*rules), origin, &mut alerts);
         self.each(batch, &header.host, |view| {
-            matched.clear();
-            rules.evaluate(view, &mut matched);
-            let at = (view.number, view.event.ts(), origin);
-            throttle.alert(&*rules, &matched, view, header, at, &mut alerts);
+            if rules.concerns(view.event.kind()) {
+                matched.clear();
+                rules.evaluate(view, &mut matched);
+                let at = (view.number, view.event.ts(), origin);
+                throttle.alert(&*rules, &matched, view, header, at, &mut alerts);
+            }
+            throttle.pass(view.event.ts(), &mut alerts);
         });
         (self.matched, self.throttle) = (matched, throttle);
         alerts
@@ -196,7 +213,8 @@ impl Host {
                 self.replayed += 1;
             }
             let number = self.replayed;
-            if let Some(seen) = self.step(&event, number).filter(|_| !event.is_hidden()) {
+            let seen = self.step(&event, number);
+            if event.kind().is_kernel() && !event.is_hidden() {
                 look(&view(&self.state, &event, &seen, number, &self.hostname, self.first_ts));
             }
         }
@@ -208,14 +226,12 @@ impl Host {
         }
     }
 
-    /// One event's change to the state; `None` for what no system call made.
-    fn step(&mut self, event: &Event, number: u64) -> Option<Seen> {
-        let seen = self.state.apply(event, number);
-        if !event.kind().is_kernel() {
-            return None;
+    /// One event's change to the state, and what it was about.
+    fn step(&mut self, event: &Event, number: u64) -> Seen {
+        if event.kind().is_kernel() {
+            self.first_ts.get_or_insert(event.ts());
         }
-        self.first_ts.get_or_insert(event.ts());
-        Some(seen)
+        self.state.apply(event, number)
     }
 
     /// The host as bytes, between two batches. What [`Host::load`] makes of them goes on as this one would.

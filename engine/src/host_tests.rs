@@ -8,6 +8,10 @@ use crate::value::FieldArg;
 struct Opens;
 
 impl Rules for Opens {
+    fn concerns(&self, _: EventKind) -> bool {
+        true
+    }
+
     fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
         if facts.kind() == EventKind::Openat {
             matched.push(0);

@@ -51,6 +51,9 @@ pub enum FieldArg {
     Key(Box<str>),
 }
 
+/// Of a process's facts, and of what is known of containers where it is in one.
+pub type Version = (u64, u64);
+
 /// What rules and output formats ask of an event. Implemented by the state's view of one event; by literals in tests.
 pub trait Facts {
     fn kind(&self) -> crate::generated::events::EventKind;
@@ -58,9 +61,9 @@ pub trait Facts {
     /// The value of a field on this event. Borrows from the state where it can.
     fn field(&self, field: crate::generated::fields::Field, arg: &FieldArg) -> Value<'_>;
 
-    /// While this number is the same, every field of scope process and user is, too; no two hosts that share a rule set
-    /// have the same. `None`: no process.
-    fn process_version(&self) -> Option<u64>;
+    /// While this is the same, every field of scope process, user and container is, too; no two hosts that share a rule
+    /// set have the same. `None`: no process.
+    fn process_version(&self) -> Option<Version>;
 
     /// Likewise for the fields of scope fd.
     fn fd_version(&self) -> Option<u64>;

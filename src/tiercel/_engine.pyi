@@ -90,6 +90,27 @@ class CaptureReader:
         """Events of types that nobody knows, left out."""
 
 @final
+class Clauses:
+    """Many conditions apart: which of them hold, and the values of their operands. For explanations of rules.
+
+    A plan as of RuleSet that matches all: each of its rules is a clause. ValueError if it is wrong.
+    """
+
+    def __new__(cls, plan: str) -> Clauses: ...
+    def holding(self, host: Host, batch: Batch, *, hostname: str = "") -> list[tuple[int, list[int]]]:
+        """The next events of a host: of each on which some clause holds its number and those clauses."""
+
+    def on(
+        self, host: Host, batch: Batch, numbers: list[int], *, hostname: str = ""
+    ) -> list[tuple[list[int], list[Any]]]:
+        """The next events of a host: of those with these numbers, which ascend, the clauses that hold and the value of
+        each operand of the plan.
+        """
+
+    def try_event(self, event: str, fields: dict[str, Any]) -> tuple[list[int], list[Any]]:
+        """The same of an event told by its fields."""
+
+@final
 class Columns:
     """Rows for the tables of the store, as Arrow IPC streams."""
 
@@ -168,13 +189,26 @@ class RingReader:
 
 @final
 class RuleSet:
-    """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong."""
+    """A compiled rule set; the plan is the JSON of tiercel.rules.plan. ValueError if it is wrong.
 
-    def __new__(cls, plan: str) -> RuleSet: ...
+    Without `remember` nothing is kept from one event to the next: slow, with the same alerts; for tests that compare.
+    """
+
+    def __new__(cls, plan: str, *, remember: bool = True) -> RuleSet: ...
     @property
     def version(self) -> str: ...
     @property
     def names(self) -> list[str]: ...
+    def measure(self) -> None:
+        """Count and time tests from now on."""
+
+    def profile(self) -> dict[str, list[tuple[int, int, int]]]:
+        """(times, of these with success, ns) since `measure`; empty before.
+
+        `tests` and `lookups` (many tests of one operand at once, under the first) by node of the plan; `rules` by rule:
+        how often only its own tests were left; `events`: one entry, the events that any rule may match.
+        """
+
     def try_event(self, event: str, fields: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         """What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches."""
 

@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from tiercel import __version__
-from tiercel.commands import Context, capture, doctor, fleet, history, live, rules, tables
+from tiercel.commands import (
+    Context,
+    capture,
+    doctor,
+    fleet,
+    history,
+    live,
+    rule_explain,
+    rule_list,
+    rule_publish,
+    rule_tests,
+    rules,
+    tables,
+)
 from tiercel.errors import TiercelError
 
 HELP = """Tiercel records the system calls of hosts, matches them against Falco rules and keeps them searchable.
@@ -29,6 +42,8 @@ app = typer.Typer(
 )
 for group in (live, fleet, history, capture, tables, doctor):
     group.register(app)
+for nouns in (rule_tests, rule_explain, rule_list, rule_publish):
+    nouns.register(rules.app)
 app.add_typer(rules.app, name="rules", rich_help_panel="Captures")
 
 

@@ -4,13 +4,23 @@ Commands call `load`; stages take a group (`settings.kafka`) or plain arguments 
 """
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tiercel.errors import ConfigError
@@ -57,6 +67,51 @@ def _split(value: object) -> object:
 Words = Annotated[list[str], BeforeValidator(_split)]
 
 
+def _priority(value: object) -> object:
+    return {"info": "informational"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+Priority = Annotated[
+    Literal["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"],
+    BeforeValidator(_priority),
+]
+# fmt: off
+Facility = Literal[
+    "user", "daemon", "auth", "authpriv",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]
+# fmt: on
+
+
+def _headers(value: object) -> object:
+    """From lines `Name: value`, as an environment variable has them, or from a map, as YAML does."""
+    if isinstance(value, str):
+        lines = [line.partition(":") for line in value.splitlines() if line.strip()]
+        if not all(colon for _, colon, _ in lines):
+            raise ValueError("write `Name: value`, one header a line")
+        value = {name.strip(): text.strip() for name, _, text in lines}
+    if isinstance(value, dict):
+        for name, text in value.items():
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(name)):
+                raise ValueError(f"{str(name)!r} is no name of a header")
+            if str(name).lower() in {"content-length", "content-type", "transfer-encoding"}:
+                raise ValueError(f"{name} is set by tiercel itself")
+            shown = text.get_secret_value() if isinstance(text, SecretStr) else text
+            if not isinstance(shown, str) or not re.fullmatch(r"[ -~]*", shown):
+                raise ValueError(f"the value of {name} must be text of printable ASCII")
+    return value
+
+
+def _syslog_address(value: str) -> str:
+    network = re.fullmatch(r"(?:udp|tcp)://(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", value)
+    if not value.startswith("/") and not (network and 0 < int(network[1]) < 65_536):
+        raise ValueError(f"{value!r} is no path, udp://host:port or tcp://host:port")
+    return value
+
+
+Headers = Annotated[dict[str, SecretStr], BeforeValidator(_headers)]
+
+
 class Group(BaseModel):
     """A group of keys; a key that it does not know is an error."""
 
@@ -70,8 +125,8 @@ class Host(Group):
     name: str = Field(default_factory=socket.gethostname, description="Name for display; default: the host name.")
 
 
-class Kafka(Group):
-    """How to reach the brokers."""
+class KafkaClient(Group):
+    """How to reach brokers."""
 
     brokers: str = Field("localhost:9092", description="Bootstrap brokers, host:port, comma separated.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -85,13 +140,6 @@ class Kafka(Group):
     ssl_ca_location: str = Field("", description="File of the certificate authority; empty: the system's.")
     ssl_certificate_location: str = Field("", description="File of the client's certificate.")
     ssl_key_location: str = Field("", description="File of the client's private key.")
-    schema_registry: str = Field(
-        "", description="URL of a schema registry; empty: messages carry Avro fingerprints, schemas travel on a topic."
-    )
-    partitions: int = Field(
-        12, ge=1, description="Partitions of topics that tiercel makes; fixed from then on: a host stays on its own."
-    )
-    replication: int = Field(1, ge=1, description="Replicas of topics that tiercel makes.")
 
     def client(self) -> dict[str, str | int]:
         """The same as settings of librdkafka, without those left empty."""
@@ -109,6 +157,18 @@ class Kafka(Group):
                 "sasl.password": self.sasl_password.get_secret_value(),
             }
         return {key: value for key, value in settings.items() if value}
+
+
+class Kafka(KafkaClient):
+    """How to reach the brokers."""
+
+    schema_registry: str = Field(
+        "", description="URL of a schema registry; empty: messages carry Avro fingerprints, schemas travel on a topic."
+    )
+    partitions: int = Field(
+        12, ge=1, description="Partitions of topics that tiercel makes; fixed from then on: a host stays on its own."
+    )
+    replication: int = Field(1, ge=1, description="Replicas of topics that tiercel makes.")
 
 
 class Collector(Group):
@@ -180,6 +240,78 @@ class Store(Group):
     )
 
 
+class AlertSink(Group):
+    """What all sinks of alerts have."""
+
+    enabled: bool = Field(False, description="Whether alerts go there.")
+    priority: Priority = Field("debug", description="Least urgent priority that goes there.")
+    queue: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most alerts that wait; when it is full, new ones are dropped, counted."
+    )
+
+
+class Stdout(AlertSink):
+    """Alerts to the standard output of `tiercel up` and `tiercel forward`."""
+
+    enabled: bool = Field(True, description="Whether alerts are printed.")
+    format: Literal["text", "json"] = Field("text", description="Falco's line, or Falco's JSON.")
+
+
+class File(AlertSink):
+    """Alerts to a file, opened anew on SIGHUP and SIGUSR1 and when it was renamed."""
+
+    path: Path = Field(Path("/var/log/tiercel/alerts.log"), description="The file; made with mode 0600.")
+    format: Literal["text", "json"] = Field("json", description="Falco's line, or Falco's JSON.")
+
+
+class Syslog(AlertSink):
+    """Alerts to syslog, with the priority of the rule."""
+
+    address: Annotated[str, AfterValidator(_syslog_address)] = Field(
+        "/dev/log",
+        description="Path of a Unix datagram socket, udp://host:port or tcp://host:port.",
+    )
+    protocol: Literal["rfc3164", "rfc5424"] = Field("rfc3164", description="Form of a message's head.")
+    facility: Facility = Field("user", description="Syslog facility.")
+    format: Literal["text", "json"] = Field("text", description="Falco's line, or Falco's JSON.")
+    max_bytes: int = Field(8192, ge=512, le=65_000, description="Longest message; a longer one is cut and says so.")
+    timeout_ms: int = Field(5000, ge=10, le=600_000, description="Longest time of a try to connect or to send.")
+
+
+class Webhook(AlertSink):
+    """Alerts as HTTP POSTs of Falco's JSON, as Falcosidekick takes them."""
+
+    url: SecretStr = Field(SecretStr(""), description="http:// or https:// URL; never shown, as it may hold a token.")
+    headers: Headers = Field({}, description="Headers to send along, `Name: value`, one a line; never shown.")
+    user_agent: str = Field("tiercel", pattern=r"^[ -~]+$", description="The header User-Agent.")
+    timeout_ms: int = Field(10_000, ge=10, le=600_000, description="Longest time of a try, until its answer is there.")
+    attempts: int = Field(8, ge=1, le=1000, description="Most tries of an alert that the server fails to take.")
+    ca_file: str = Field("", description="File of the certificate authorities to trust; empty: the system's.")
+    certificate_file: str = Field("", description="File of the client's certificate, for servers that ask for one.")
+    key_file: str = Field("", description="File of its private key; empty: it stands in the same file.")
+    insecure: bool = Field(False, description="Take any certificate of the server: only for trying out.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.enabled and not re.match(r"https?://[^/\s]", self.url.get_secret_value()):
+            raise ValueError("webhook.url must be an http:// or https:// URL")
+        return self
+
+
+class AlertKafka(KafkaClient, AlertSink):
+    """Alerts as JSON to a topic of any Kafka, the key being the host's id."""
+
+    brokers: str = Field("", description="Bootstrap brokers, host:port, comma separated.")
+    topic: str = Field("", description="The topic, which must exist; not one of tiercel's own.")
+    timeout_ms: int = Field(10_000, ge=10, le=600_000, description="How long a try waits for the broker's word.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.enabled and not (self.brokers and self.topic):
+            raise ValueError("alertkafka.brokers and alertkafka.topic must say where alerts go")
+        return self
+
+
 class Api(Group):
     """The API of the process that holds the store."""
 
@@ -207,6 +339,11 @@ class Settings(BaseSettings):
     collector: Collector = Field(default_factory=Collector)
     worker: Worker = Field(default_factory=Worker)
     store: Store = Field(default_factory=Store)
+    stdout: Stdout = Field(default_factory=Stdout)
+    file: File = Field(default_factory=File)
+    syslog: Syslog = Field(default_factory=Syslog)
+    webhook: Webhook = Field(default_factory=Webhook)
+    alertkafka: AlertKafka = Field(default_factory=AlertKafka)
     api: Api = Field(default_factory=Api)
     log: Log = Field(default_factory=Log)
 
@@ -249,7 +386,7 @@ def keys() -> dict[str, dict[str, str]]:
     }
 
 
-def load(file: Path | None = None, **flags: Mapping[str, Any]) -> Settings:
+def load(file: Path | None = None, /, **flags: Mapping[str, Any]) -> Settings:
     """Read the configuration; `flags` are groups of values that win over all else, None meaning "not given"."""
     named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
     path = named or config_file()
@@ -303,4 +440,4 @@ def _sentence(error: ValidationError, path: Path, content: Mapping[str, Any], gi
     name = f"{group}.{key}" if key else group
     if fault["type"] == "extra_forbidden":
         return f"{place}{name}: no such key (known: {', '.join(keys().get(group, {}) if key else keys())})"
-    return f"{place}{name}: {fault['msg']}"
+    return f"{place}{name}: {fault['msg'].removeprefix('Value error, ')}"

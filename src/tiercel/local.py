@@ -25,6 +25,8 @@ from tiercel.rules.reload import Reloader
 from tiercel.schemas import avro, topics
 from tiercel.serve.server import serve
 from tiercel.sinks import base
+from tiercel.sinks.alerts import fan
+from tiercel.sinks.alerts.configured import lanes
 from tiercel.sinks.clickhouse import ClickHouseSink
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class Local:
         self._source = source
         self._reloader, self._tell = reloader, tell
         self.ended = threading.Event()
+        self.fan = fan.Fan(lanes(settings, without="stdout"))
         self._sink = ClickHouseSink(store.connect(settings.store.dsn), f"local:{identity.host_id}")
         first = self._sink.next_offset()
         self._raw = Queue(max_messages=_MESSAGES, first_offset=first)
@@ -107,6 +110,7 @@ class Local:
         self._alerts = self._out.consumer([topics.ALERTS], lossy=True)
         raw = self._raw.consumer([topics.RAW])
         enriched = self._out.consumer([topics.EVENTS, topics.ALERTS])
+        offered = self._out.consumer([topics.ALERTS])
         self._server = serve(settings)
         self._stop_collector, self._stop_sink, self._abort = threading.Event(), threading.Event(), threading.Event()
         self._stages = [
@@ -117,6 +121,7 @@ class Local:
                 self.ended,
             ),
             _Stage("collector", self._collect, self.ended),
+            _Stage("alerts", lambda: fan.drive(self.fan, offered, self._stop_sink.is_set), self.ended),
         ]
 
     def _collect(self) -> None:
@@ -142,7 +147,7 @@ class Local:
     def finish(self, timeout: float = 1.8) -> Numbers:
         """End in the order of the flow; what does not reach the store in time is counted as lost there."""
         deadline = time.monotonic() + timeout
-        sink, work, collect = self._stages
+        sink, work, collect, alerting = self._stages
         self._stop_collector.set()
         collect.join(deadline)
         self._raw.close()
@@ -150,7 +155,10 @@ class Local:
         self._abort.set()
         self._stop_sink.set()
         self._out.close()
+        alerting.join(deadline)
+        self.fan.finish(deadline)
         sink.join(deadline)
+        self.fan.close(deadline)
         self._server.close()
         numbers = self.numbers()
         if not collect.thread.is_alive():
@@ -159,6 +167,11 @@ class Local:
         if missing:
             numbers.lost["sink", "stopped"] = missing
         return numbers
+
+    def alert_report(self) -> list[str]:
+        """Lines on what became of the alerts, for each sink, and of those that the terminal was too slow for."""
+        missed = self._alerts.dropped
+        return [*self.fan.report(), *([f"alerts not printed: {missed:,}"] if missed else [])]
 
     def raise_error(self) -> None:
         """Raise what ended a stage, if something did."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tiercel._engine import Batch, Format, Host
-from tiercel.commands.capture import Capture
 from tiercel.commands.rules import compiled, loaded
-from tiercel.hunt import render
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
+from tiercel.schemas import alerts as rendering
 from tiercel.schemas import avro
 
 Golden = Callable[[str, str], None]
@@ -47,7 +47,7 @@ def test_every_shipped_rule_fires_once(capture: Capture, golden: Golden) -> None
     bodies = list(_alerts(capture))
     alerts = [avro.decode("alert", avro.frame("alert", body)) for body in bodies]
     assert sorted(alert["rule"] for alert in alerts) == sorted(compiled(found, "first").names)
-    golden("demo.alerts.txt", "".join(render.alert_text(render.alert_row(alert)) + "\n" for alert in alerts))
+    golden("demo.alerts.txt", "".join(rendering.line(rendering.row(alert)) + "\n" for alert in alerts))
 
 
 def test_the_recording_tells_nothing_private(capture: Capture) -> None:

@@ -1,5 +1,6 @@
 """What the shell sees: help, exit status, one clear line for each fault."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,14 @@ def test_every_command_has_help(tmp_path: Path) -> None:
 def test_tables_as_json(tmp_path: Path) -> None:
     done = tiercel("events", "openat2", "--json", home=tmp_path)
     assert '"name": "resolve"' in done.stdout
+
+
+def test_doctor_says_which_sink_of_alerts_cannot_be_reached(tmp_path: Path) -> None:
+    sinks = {"FILE_ENABLED": "1", "FILE_PATH": str(tmp_path / "a.log"), "SYSLOG_ENABLED": "1", "WEBHOOK_ENABLED": "1"}
+    sinks |= {"SYSLOG_ADDRESS": str(tmp_path / "none"), "WEBHOOK_URL": "http://localhost:1/hunter2"}
+    done = tiercel("doctor", "--json", home=tmp_path, **{f"TIERCEL_{key}": value for key, value in sinks.items()})
+    found = {one["name"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert [found[name]["ok"] for name in ("file", "syslog", "webhook")] == [True, False, False]
+    assert "http://localhost:1" in found["webhook"]["text"]
+    assert "hunter2" not in done.stdout
+    assert done.returncode == 1

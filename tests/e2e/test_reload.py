@@ -14,11 +14,11 @@ from confluent_kafka.admin import AdminClient
 
 from tests.cli.run import tiercel
 from tiercel._engine import encode_raw
-from tiercel.commands.capture import Capture
 from tiercel.joints import kafka as joint
 from tiercel.local import bundled_capture
 from tiercel.processors.rules_topic import RulesTopic
 from tiercel.processors.worker import Worker
+from tiercel.recording import Capture
 from tiercel.schemas import avro, topics
 from tiercel.testing.cluster import Cluster
 from tiercel.testing.services import eventually

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tiercel._engine import Batch, Host, RuleSet
-from tiercel.commands.capture import Capture
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 from tiercel.rules.check import check_condition
 from tiercel.rules.fields import SOURCES
 from tiercel.rules.parse import ConditionError, parse

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tiercel import store
 from tiercel._engine import Batch, Host, RuleSet, encode_raw
-from tiercel.commands.capture import Capture
 from tiercel.joints.base import Message
 from tiercel.local import bundled_capture
 from tiercel.processors.worker import Worker
+from tiercel.recording import Capture
 from tiercel.rules import columns, sql
 from tiercel.rules.parse import ConditionError, parse
 from tiercel.rules.plan import condition_plan

@@ -9,8 +9,8 @@ import pytest
 
 from tests.rules.test_load import errors, loaded, rule
 from tiercel._engine import Host, RuleSet
-from tiercel.commands.capture import Capture
 from tiercel.local import bundled_capture
+from tiercel.recording import Capture
 from tiercel.rules.throttle import Throttle, of_settings
 from tiercel.schemas import avro
 
@@ -53,17 +53,13 @@ def test_a_throttle_is_read() -> None:
         ("{burst: 1, every: 1s, per: [fd.ip]}", 41, "fd.ip"),
         ("{burst: 1, every: 1s, per: ['proc.name %fd.name']}", 41, "is no field"),
         ("{burst: 1, every: 1s, burst: 2}", 35, "stands here twice"),
+        ("{burst: 1, evry: 1s}", 24, "'throttle' has no key 'evry'; did you mean every?"),
     ],
 )
 def test_a_wrong_throttle_is_told_where_it_is(text: str, column: int, message: str) -> None:
     (error,) = errors(throttled(text))
     assert error.startswith(f"1.yaml:7:{column}: ")
     assert message in error
-
-
-def test_an_unknown_key_is_a_warning() -> None:
-    (warning,) = loaded(throttled("{burst: 1, every: 1s, by: [x]}")).problems
-    assert (warning.code, warning.message) == ("LOAD_UNKNOWN_KEY", "unknown key 'by' in 'throttle'")
 
 
 def test_an_override_replaces_and_never_appends() -> None:

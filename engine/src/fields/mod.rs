@@ -22,7 +22,7 @@ use crate::generated::fields::Field;
 use crate::state::fds::Fd;
 use crate::state::threads::Thread;
 use crate::state::{Seen, State};
-use crate::value::{Facts, FieldArg, Value};
+use crate::value::{Facts, FieldArg, Value, Version};
 
 /// One event and the state as it left it.
 pub struct EventView<'a> {
@@ -66,8 +66,14 @@ impl Facts for EventView<'_> {
         self.event.kind()
     }
 
-    fn process_version(&self) -> Option<u64> {
-        self.thread().map(|thread| thread.version)
+    fn process_version(&self) -> Option<Version> {
+        let thread = self.thread()?;
+        let told = if thread.in_container() {
+            self.state.containers.version()
+        } else {
+            0
+        };
+        Some((thread.version, told))
     }
 
     fn fd_version(&self) -> Option<u64> {

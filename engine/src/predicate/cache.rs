@@ -1,54 +1,112 @@
-//! Results of predicates that outlive an event: one row a version of a process or descriptor, two bits a predicate.
+//! Results of predicates that outlive an event: one row a version of a process or descriptor, two bits a predicate, and
+//! words that belong together.
+
+use crate::value::Version;
+
+/// Most rows, most memory of a cache, and fewest rows whatever they take.
+const ROWS: usize = 4096;
+const MOST_BYTES: usize = 64 << 20;
+const FEWEST_ROWS: usize = 16;
 
 /// Direct-mapped and of fixed size: a newer version takes the row of an older one, which then is only computed again.
 #[derive(Debug)]
 pub struct Cache {
-    words: usize,
+    /// Words of "is known", and as many of results.
+    known: usize,
+    /// Words of a row: known, results, masks.
+    width: usize,
     mask: u64,
-    versions: Vec<u64>,
-    /// Per row: `words` of "is known", `words` of results.
+    versions: Vec<Option<Version>>,
     bits: Vec<u64>,
 }
 
-/// No version: `facts` count from 1 or use hashes, and a clash only costs a computation.
-const NONE: u64 = u64::MAX;
-
 impl Cache {
-    /// For `slots` predicates; `rows` is rounded up to a power of two.
-    pub fn new(slots: usize, rows: usize) -> Cache {
-        let words = slots.div_ceil(64);
-        let rows = if words == 0 { 1 } else { rows.next_power_of_two() };
+    /// For `slots` predicates and `words` more.
+    pub fn new(slots: usize, words: usize) -> Cache {
+        let known = slots.div_ceil(64);
+        let width = 2 * known + words;
+        let rows = if width == 0 {
+            1
+        } else {
+            let most = (MOST_BYTES / (8 * width)).clamp(FEWEST_ROWS, ROWS);
+            1 << most.ilog2()
+        };
         Cache {
-            words,
+            known,
+            width,
             mask: rows as u64 - 1,
-            versions: vec![NONE; rows],
-            bits: vec![0; rows * words * 2],
+            versions: vec![None; rows],
+            bits: vec![0; rows * width],
         }
     }
 
     /// The row of `version`, forgotten first if it held another.
-    pub fn row(&mut self, version: u64) -> usize {
-        let row = ((version ^ version >> 32) & self.mask) as usize;
-        if self.versions[row] != version || version == NONE {
-            self.versions[row] = version;
-            let start = row * self.words * 2;
-            self.bits[start..start + self.words].fill(0);
+    pub fn row(&mut self, version: Version) -> usize {
+        let (own, of_container) = version;
+        let row = ((own ^ own >> 32 ^ of_container) & self.mask) as usize;
+        if self.versions[row] != Some(version) {
+            self.versions[row] = Some(version);
+            let start = row * self.width;
+            self.bits[start..start + self.known].fill(0);
         }
         row
     }
 
     pub fn get(&self, row: usize, slot: u32) -> Option<bool> {
-        let (word, bit) = (row * self.words * 2 + (slot >> 6) as usize, 1 << (slot & 63));
-        (self.bits[word] & bit != 0).then(|| self.bits[word + self.words] & bit != 0)
+        let (word, bit) = self.place(row, slot);
+        (self.bits[word] & bit != 0).then(|| self.bits[word + self.known] & bit != 0)
     }
 
     pub fn set(&mut self, row: usize, slot: u32, result: bool) {
-        let (word, bit) = (row * self.words * 2 + (slot >> 6) as usize, 1 << (slot & 63));
+        let (word, bit) = self.place(row, slot);
         self.bits[word] |= bit;
         if result {
-            self.bits[word + self.words] |= bit;
+            self.bits[word + self.known] |= bit;
         } else {
-            self.bits[word + self.words] &= !bit;
+            self.bits[word + self.known] &= !bit;
+        }
+    }
+
+    /// `count` of the words from `at` on; of use only if whoever wrote them has set a slot for it.
+    pub fn words(&self, row: usize, at: usize, count: usize) -> &[u64] {
+        let start = row * self.width + 2 * self.known + at;
+        &self.bits[start..start + count]
+    }
+
+    pub fn set_words(&mut self, row: usize, at: usize, words: &[u64]) {
+        let start = row * self.width + 2 * self.known + at;
+        self.bits[start..start + words.len()].copy_from_slice(words);
+    }
+
+    fn place(&self, row: usize, slot: u32) -> (usize, u64) {
+        (row * self.width + (slot >> 6) as usize, 1 << (slot & 63))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_predicates_have_fewer_rows() {
+        let bytes = |cache: &Cache| cache.bits.len() * 8;
+        assert_eq!(Cache::new(0, 0).versions.len(), 1);
+        assert_eq!(Cache::new(100, 3).versions.len(), ROWS);
+        assert!(bytes(&Cache::new(1 << 18, 4000)) <= MOST_BYTES);
+        assert_eq!(Cache::new(1 << 30, 0).versions.len(), FEWEST_ROWS);
+    }
+
+    #[test]
+    fn another_version_in_the_row_knows_nothing() {
+        let mut cache = Cache::new(70, 1);
+        let row = cache.row((5, 0));
+        cache.set(row, 69, true);
+        cache.set_words(row, 0, &[7]);
+        assert_eq!((cache.get(row, 69), cache.words(row, 0, 1)), (Some(true), &[7][..]));
+        assert_eq!(cache.row((5, 0)), row);
+        for other in [(5 + ROWS as u64, 0), (5, ROWS as u64), (5, 0)] {
+            assert_eq!(cache.row(other), row);
+            assert_eq!(cache.get(row, 69), None);
         }
     }
 }

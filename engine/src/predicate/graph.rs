@@ -5,6 +5,7 @@ use super::{
     cache::Cache,
     operand::{Operand, narrower},
     plan::{NodeRow, Plan, PlanError},
+    profile::Meter,
     test::Test,
 };
 use crate::{
@@ -16,11 +17,8 @@ use crate::{
     value::{Facts, FieldArg, Value},
 };
 
-/// Rows of the caches of processes and of descriptors.
-const ROWS: usize = 4096;
-
 #[derive(Debug)]
-enum Logic {
+pub enum Logic {
     All(Box<[u32]>),
     Any(Box<[u32]>),
     Not(u32),
@@ -40,6 +38,7 @@ enum Memo {
 struct Node {
     logic: Logic,
     memo: Memo,
+    cost: u32,
 }
 
 #[derive(Debug)]
@@ -52,6 +51,8 @@ pub struct Graph {
     fds: Cache,
     process: Row,
     fd: Row,
+    /// Nodes kept with a process; slots and words beyond are for masks.
+    process_nodes: u32,
 }
 
 /// Where the process (or descriptor) of this event has its row.
@@ -70,7 +71,7 @@ impl Graph {
             operands.push(operand);
         }
         let mut nodes: Vec<Node> = Vec::with_capacity(plan.nodes.len());
-        let (mut scopes, mut costs, mut processes, mut fds) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut scopes, mut processes, mut fds) = (Vec::new(), 0, 0);
         for row in &plan.nodes {
             let (mut logic, scope) = compile(row, &operands, &scopes)?;
             let next = |count: &mut u32| {
@@ -78,27 +79,50 @@ impl Graph {
                 *count - 1
             };
             let memo = match scope {
-                Scope::Process | Scope::User => Memo::Process(next(&mut processes)),
+                Scope::Process | Scope::User | Scope::Container => Memo::Process(next(&mut processes)),
                 Scope::Fd => Memo::Fd(next(&mut fds)),
-                Scope::Event | Scope::Container | Scope::Host => Memo::Event,
+                Scope::Event | Scope::Host => Memo::Event,
             };
             if let Logic::All(children) | Logic::Any(children) = &mut logic {
                 // Operands have no effects, so what is cheap goes first; among equals the author's order stays.
-                children.sort_by_key(|&child| costs[child as usize]);
+                children.sort_by_key(|&child| nodes[child as usize].cost);
             }
-            costs.push(cost(&logic, memo, &costs));
-            nodes.push(Node { logic, memo });
+            let cost = cost(&logic, memo, &nodes);
+            nodes.push(Node { logic, memo, cost });
             scopes.push(scope);
         }
         Ok(Graph {
             seen: vec![0; nodes.len()],
             nodes,
             event: 0,
-            processes: Cache::new(processes as usize, ROWS),
-            fds: Cache::new(fds as usize, ROWS),
+            processes: Cache::new(processes as usize, 0),
+            fds: Cache::new(fds as usize, 0),
             process: Row::Unasked,
             fd: Row::Unasked,
+            process_nodes: processes,
         })
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn logic(&self, node: u32) -> &Logic {
+        &self.nodes[node as usize].logic
+    }
+
+    pub fn cost(&self, node: u32) -> u32 {
+        self.nodes[node as usize].cost
+    }
+
+    /// Whether the process alone decides.
+    pub fn is_of_process(&self, node: u32) -> bool {
+        matches!(self.nodes[node as usize].memo, Memo::Process(_))
+    }
+
+    /// Make room for `count` masks of together `words` words beside what is kept with a process.
+    pub fn reserve_masks(&mut self, count: usize, words: usize) {
+        self.processes = Cache::new(self.process_nodes as usize + count, words);
     }
 
     /// Go on to the next event: forget what was true of the last one only.
@@ -108,37 +132,66 @@ impl Graph {
         self.fd = Row::Unasked;
     }
 
+    /// Mask number `number`, the words from `at` on, as it was kept with the process of this event.
+    pub fn mask<F: Facts>(&mut self, facts: &F, number: u32, at: usize, count: usize) -> Option<&[u64]> {
+        let row = self.process_row(facts)?;
+        self.processes.get(row, self.process_nodes + number)?;
+        Some(self.processes.words(row, at, count))
+    }
+
+    /// Keep a mask with the process of this event, if there is one.
+    pub fn keep_mask<F: Facts>(&mut self, facts: &F, number: u32, at: usize, mask: &[u64]) {
+        if let Some(row) = self.process_row(facts) {
+            self.processes.set(row, self.process_nodes + number, true);
+            self.processes.set_words(row, at, mask);
+        }
+    }
+
+    fn process_row<F: Facts>(&mut self, facts: &F) -> Option<usize> {
+        if let Row::Unasked = self.process {
+            self.process = facts
+                .process_version()
+                .map_or(Row::None, |version| Row::At(self.processes.row(version)));
+        }
+        match self.process {
+            Row::At(row) => Some(row),
+            Row::Unasked | Row::None => None,
+        }
+    }
+
+    fn fd_row<F: Facts>(&mut self, facts: &F) -> Option<usize> {
+        if let Row::Unasked = self.fd {
+            self.fd = facts
+                .fd_version()
+                .map_or(Row::None, |version| Row::At(self.fds.row((version, 0))));
+        }
+        match self.fd {
+            Row::At(row) => Some(row),
+            Row::Unasked | Row::None => None,
+        }
+    }
+
     /// Whether node `index` holds on the event of `facts`, the same for all calls since `begin`.
-    pub fn holds<F: Facts>(&mut self, index: u32, facts: &F) -> bool {
+    pub fn holds<F: Facts, M: Meter>(&mut self, index: u32, facts: &F, meter: &mut M) -> bool {
         let at = index as usize;
         match self.nodes[at].memo {
-            Memo::Event => self.of_event(at, facts),
+            Memo::Event => self.of_event(at, facts, meter),
             Memo::Process(slot) => {
-                if let Row::Unasked = self.process {
-                    self.process = facts
-                        .process_version()
-                        .map_or(Row::None, |version| Row::At(self.processes.row(version)));
-                }
-                let Row::At(row) = self.process else {
-                    return self.of_event(at, facts);
+                let Some(row) = self.process_row(facts) else {
+                    return self.of_event(at, facts, meter);
                 };
                 self.processes.get(row, slot).unwrap_or_else(|| {
-                    let result = self.compute(at, facts);
+                    let result = self.compute(at, facts, meter);
                     self.processes.set(row, slot, result);
                     result
                 })
             }
             Memo::Fd(slot) => {
-                if let Row::Unasked = self.fd {
-                    self.fd = facts
-                        .fd_version()
-                        .map_or(Row::None, |version| Row::At(self.fds.row(version)));
-                }
-                let Row::At(row) = self.fd else {
-                    return self.of_event(at, facts);
+                let Some(row) = self.fd_row(facts) else {
+                    return self.of_event(at, facts, meter);
                 };
                 self.fds.get(row, slot).unwrap_or_else(|| {
-                    let result = self.compute(at, facts);
+                    let result = self.compute(at, facts, meter);
                     self.fds.set(row, slot, result);
                     result
                 })
@@ -146,25 +199,30 @@ impl Graph {
         }
     }
 
-    fn of_event<F: Facts>(&mut self, at: usize, facts: &F) -> bool {
+    fn of_event<F: Facts, M: Meter>(&mut self, at: usize, facts: &F, meter: &mut M) -> bool {
         if let Logic::Kind(answers, test) = &self.nodes[at].logic {
             return answers[facts.kind() as usize].unwrap_or_else(|| test.matches(facts));
         }
         if self.seen[at] >> 1 == self.event {
             return self.seen[at] & 1 == 1;
         }
-        let result = self.compute(at, facts);
+        let result = self.compute(at, facts, meter);
         self.seen[at] = self.event << 1 | u64::from(result);
         result
     }
 
-    fn compute<F: Facts>(&mut self, at: usize, facts: &F) -> bool {
+    fn compute<F: Facts, M: Meter>(&mut self, at: usize, facts: &F, meter: &mut M) -> bool {
         let (count, wanted) = match &self.nodes[at].logic {
-            Logic::Test(test) => return test.matches(facts),
+            Logic::Test(test) => {
+                let begun = meter.now();
+                let result = test.matches(facts);
+                meter.tested(at, result, begun);
+                return result;
+            }
             Logic::Kind(answers, test) => return answers[facts.kind() as usize].unwrap_or_else(|| test.matches(facts)),
             Logic::Not(child) => {
                 let child = *child;
-                return !self.holds(child, facts);
+                return !self.holds(child, facts, meter);
             }
             Logic::All(children) => (children.len(), false),
             Logic::Any(children) => (children.len(), true),
@@ -174,7 +232,7 @@ impl Graph {
                 unreachable!()
             };
             let child = children[position];
-            if self.holds(child, facts) == wanted {
+            if self.holds(child, facts, meter) == wanted {
                 return wanted;
             }
         }
@@ -224,14 +282,14 @@ fn answers(test: &Test) -> Option<[Option<bool>; EVENT_COUNT]> {
 
 /// Order of evaluation within an and/or: what the kind or the process tells, then numbers, then texts, then searches. What
 /// is kept with a descriptor counts as if it were not, as most events on it are its first.
-fn cost(logic: &Logic, memo: Memo, costs: &[u32]) -> u32 {
+fn cost(logic: &Logic, memo: Memo, nodes: &[Node]) -> u32 {
     match (logic, memo) {
         (Logic::Kind(..), _) => 0,
         (_, Memo::Process(_)) => 1,
         (Logic::Test(test), _) => 2 + test.weight(),
-        (Logic::Not(child), _) => costs[*child as usize],
+        (Logic::Not(child), _) => nodes[*child as usize].cost,
         (Logic::All(children) | Logic::Any(children), _) => children
             .iter()
-            .fold(2, |sum: u32, &child| sum.saturating_add(costs[child as usize])),
+            .fold(2, |sum: u32, &child| sum.saturating_add(nodes[child as usize].cost)),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     generated::{events::EventKind, fields::Field},
-    value::{Facts, FieldArg, Value},
+    value::{Facts, FieldArg, Value, Version},
 };
 
 /// Fields by name and argument; `evt.type` and `syscall.type` follow from the kind, `proc.aname[n]` from the list without index.
@@ -10,7 +10,7 @@ use crate::{
 pub struct Literal {
     pub kind: EventKind,
     pub values: Vec<(Field, FieldArg, Value<'static>)>,
-    pub process_version: Option<u64>,
+    pub process_version: Option<Version>,
     pub fd_version: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ impl Facts for Literal {
         }
     }
 
-    fn process_version(&self) -> Option<u64> {
+    fn process_version(&self) -> Option<Version> {
         self.process_version
     }
 

@@ -3,13 +3,19 @@
 //! `Facts` says what is true of an event; the caller (host.rs) turns matches into alerts with `alert`.
 
 mod cache;
+mod fold;
 pub(crate) mod glob;
 mod graph;
 pub mod literal;
+mod lookup;
 pub mod operand;
 mod paths;
 pub mod pattern;
 pub mod plan;
+pub mod profile;
+mod program;
+mod programs;
+mod step;
 pub mod test;
 mod text;
 
@@ -21,12 +27,17 @@ use sha2::{Digest, Sha256};
 use crate::{
     facts::{Alert, BatchHeader, Origin, OutputValue},
     format::Format,
-    generated::events::{EVENT_COUNT, EventKind},
+    generated::{
+        events::{EVENT_COUNT, EventKind},
+        fields::Field,
+    },
     throttle::{Limit, Told},
-    value::Facts,
+    value::{Facts, FieldArg, Value, Version},
 };
 use graph::Graph;
 use plan::{Matching, Plan, PlanError, RuleRow, invalid};
+use profile::{Meter, Profile, Unmetered};
+use programs::Programs;
 
 /// A rule as alerts tell of it.
 #[derive(Debug)]
@@ -48,15 +59,38 @@ pub struct RuleSet {
     version: String,
     matching: Matching,
     rules: Vec<Rule>,
-    /// Rules that can match, by kind of event, in their order of definition.
-    by_kind: Vec<Vec<u32>>,
     graph: Graph,
+    programs: Programs,
+    profile: Option<Box<Profile>>,
+    /// Every event is judged as if its process and its descriptor had never been seen.
+    forgetful: bool,
+}
+
+/// The same event of a process and a descriptor that have no versions: nothing can be kept with them.
+struct Fresh<'a, F>(&'a F);
+
+impl<F: Facts> Facts for Fresh<'_, F> {
+    fn kind(&self) -> EventKind {
+        self.0.kind()
+    }
+
+    fn field(&self, field: Field, arg: &FieldArg) -> Value<'_> {
+        self.0.field(field, arg)
+    }
+
+    fn process_version(&self) -> Option<Version> {
+        None
+    }
+
+    fn fd_version(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl RuleSet {
     pub fn new(plan: &str) -> Result<RuleSet, PlanError> {
         let plan = Plan::parse(plan)?;
-        let graph = Graph::compile(&plan)?;
+        let mut graph = Graph::compile(&plan)?;
         let mut by_kind = vec![Vec::new(); EVENT_COUNT];
         let mut rules = Vec::with_capacity(plan.rules.len());
         for (index, row) in plan.rules.iter().enumerate() {
@@ -74,9 +108,11 @@ impl RuleSet {
         Ok(RuleSet {
             version: plan.version,
             matching: plan.matching,
+            programs: Programs::compile(&mut graph, &by_kind, &rules),
             rules,
-            by_kind,
             graph,
+            profile: None,
+            forgetful: false,
         })
     }
 
@@ -89,21 +125,44 @@ impl RuleSet {
         &self.rules
     }
 
+    /// Whether any rule may match an event of this kind.
+    pub fn concerns(&self, kind: EventKind) -> bool {
+        self.programs.of(kind).is_some()
+    }
+
     /// Append to `matched` the rules that match the event of `facts`: the first one, or all.
     pub fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
-        let candidates = &self.by_kind[facts.kind() as usize];
-        if candidates.is_empty() {
-            return;
-        }
-        self.graph.begin();
-        for &rule in candidates {
-            if self.graph.holds(self.rules[rule as usize].node, facts) {
-                matched.push(rule);
-                if self.matching == Matching::First {
-                    return;
-                }
+        let first = self.matching == Matching::First;
+        let Self {
+            graph,
+            programs,
+            profile,
+            ..
+        } = self;
+        match profile {
+            None if self.forgetful => programs.run(graph, &Fresh(facts), first, matched, &mut Unmetered),
+            None => programs.run(graph, facts, first, matched, &mut Unmetered),
+            Some(profile) => {
+                let (begun, before) = (profile.now(), matched.len());
+                programs.run(graph, facts, first, matched, profile.as_mut());
+                profile.event(matched.len() > before, begun);
             }
         }
+    }
+
+    /// Keep nothing from one event to the next: slow, and the same alerts. For tests that compare.
+    pub fn forget(&mut self) {
+        self.forgetful = true;
+    }
+
+    /// Count and time everything from now on, which takes time itself.
+    pub fn measure(&mut self) {
+        self.profile = Some(Box::new(Profile::new(self.graph.len(), self.rules.len())));
+    }
+
+    /// What was counted since `measure`.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_deref()
     }
 
     /// The output of a rule on an event, and the fields in it by name.

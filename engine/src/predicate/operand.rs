@@ -221,7 +221,11 @@ pub fn kind_of(kind: ParamType) -> Kind {
 
 /// The scope that lives for the shorter time.
 pub fn narrower(a: Scope, b: Scope) -> Scope {
-    let lifted = |scope| if scope == Scope::User { Scope::Process } else { scope };
+    // Users and containers are known with the process.
+    let lifted = |scope| match scope {
+        Scope::User | Scope::Container => Scope::Process,
+        other => other,
+    };
     match (lifted(a), lifted(b)) {
         (Scope::Host, other) | (other, Scope::Host) => other,
         (a, b) if a == b => a,

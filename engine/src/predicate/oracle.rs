@@ -43,14 +43,22 @@ const TESTS: &[&str] = &[
     r#"{"left":7,"op":"<","values":[1000]}"#,
     r#"{"left":0,"op":"regex","values":["s?h|c.*"]}"#,
     r#"{"left":1,"op":"glob","values":["/*/pass*"]}"#,
+    r#"{"left":1,"op":"startswith","values":["/tmp/"]}"#,
+    r#"{"left":1,"op":"endswith","values":["shadow"]}"#,
+    r#"{"left":1,"op":"=","values":["rel"]}"#,
+    r#"{"left":8,"op":">=","values":[0]}"#,
+    r#"{"left":8,"op":"=","values":[0]}"#,
+    r#"{"left":8,"op":"in","values":[0]}"#,
+    r#"{"left":8,"op":"<=","values":[2]}"#,
+    r#"{"left":0,"op":"in","values":[]}"#,
 ];
 const OPERANDS: &str = r#"[{"field":{"name":"proc.name"}},{"field":{"name":"fd.name"}},{"field":{"name":"fd.num"}},
     {"field":{"name":"evt.type"}},{"field":{"name":"proc.aname"}},{"field":{"name":"proc.pname"}},
-    {"call":{"name":"toupper","args":[0]}},{"field":{"name":"user.uid"}}]"#;
+    {"call":{"name":"toupper","args":[0]}},{"field":{"name":"user.uid"}},{"field":{"name":"evt.num"}}]"#;
 
 fn a_plan() -> impl Strategy<Value = String> {
-    let shape = prop::collection::vec((0..3u8, any::<[prop::sample::Index; 3]>()), 1..12);
-    (shape, prop::collection::vec(any::<prop::sample::Index>(), 1..5), any::<bool>()).prop_map(|(shape, roots, all)| {
+    let shape = prop::collection::vec((0..3u8, any::<[prop::sample::Index; 3]>()), 1..24);
+    (shape, prop::collection::vec(any::<prop::sample::Index>(), 1..100), any::<bool>()).prop_map(|(shape, roots, all)| {
         let mut nodes: Vec<String> = TESTS.iter().map(|test| format!(r#"{{"test":{test}}}"#)).collect();
         for (kind, picks) in shape {
             let [a, b, c] = picks.map(|pick| pick.index(nodes.len()));
@@ -91,10 +99,13 @@ fn literal(kind: u8, process: u64, fd: u64) -> Literal {
     let paths = ["/etc/passwd", "/etc/shadow", "/tmp/a/x/y", "rel", "/", "/etcetera/pass"];
     let kinds = [EventKind::Openat, EventKind::Close, EventKind::Execve, EventKind::Chdir];
     let mut event = Literal::new(kinds[usize::from(kind)]);
+    event
+        .values
+        .push((Field::EvtNum, FieldArg::None, Value::Uint(process + 1)));
     if process < 5 {
         let name = names[process as usize];
-        event.process_version = Some(process * 4096 + 1);
-        event.values = vec![
+        event.process_version = Some((process * 4096 + 1, 0));
+        event.values.extend([
             (Field::ProcName, FieldArg::None, text(name)),
             (
                 Field::ProcPname,
@@ -107,7 +118,7 @@ fn literal(kind: u8, process: u64, fd: u64) -> Literal {
                 Value::List(names[..process as usize].iter().map(|name| text(name)).collect()),
             ),
             (Field::UserUid, FieldArg::None, Value::Uint(process * 300)),
-        ];
+        ]);
     }
     if fd < 5 {
         event.fd_version = Some(fd + 1);

@@ -8,6 +8,7 @@ use hashbrown::HashSet;
 
 use super::{
     glob::Glob,
+    lookup::Place,
     operand::{Kind, Operand},
     plan::{Constant, PlanError, TestRow, invalid},
     text::TextTest,
@@ -244,6 +245,33 @@ impl Test {
             self.right,
             Right::Exists | Right::Constant(_) | Right::Each(Quantity::Any, _)
         )
+    }
+
+    /// What it says of every event, whatever its number, which begins at 1; and of an empty list, which has nothing in it.
+    pub fn of_any_number(&self) -> Option<bool> {
+        let of_number = self.left == Operand::Field(Field::EvtNum, FieldArg::None);
+        match &self.right {
+            Right::Constant(Scalar::Never) => Some(false),
+            Right::Constant(Scalar::Number(op, constant)) if of_number => match op {
+                Op::Eq | Op::Le if *constant < 1 => Some(false),
+                Op::Lt if *constant <= 1 => Some(false),
+                Op::Ne | Op::Gt if *constant < 1 => Some(true),
+                Op::Ge if *constant <= 1 => Some(true),
+                _ => None,
+            },
+            Right::Constant(Scalar::Numbers(set)) if of_number && set.iter().all(|constant| *constant < 1) => {
+                Some(false)
+            }
+            _ => None,
+        }
+    }
+
+    /// The words of which a text must be one, or have one at its start or end; none for other tests.
+    pub fn words(&self) -> Option<(Place, Vec<&[u8]>)> {
+        match &self.right {
+            Right::Constant(Scalar::Text(test)) => test.words(),
+            _ => None,
+        }
     }
 
     /// How much work it is, roughly: for the order of evaluation.

@@ -6,6 +6,7 @@ use memchr::memmem::Finder;
 
 use super::{
     glob::Glob,
+    lookup::Place,
     paths::Paths,
     pattern,
     plan::{PlanError, invalid},
@@ -113,6 +114,23 @@ impl TextTest {
             TextTest::Contains(_) | TextTest::ContainsAny(_) | TextTest::Icontains(_) => 5,
             TextTest::Pmatch(_) | TextTest::Glob(_) => 8,
             TextTest::Regex(_) => 15,
+        }
+    }
+
+    /// As `Test::words`.
+    pub fn words(&self) -> Option<(Place, Vec<&[u8]>)> {
+        fn some(words: &[Vec<u8>]) -> Vec<&[u8]> {
+            words.iter().map(Vec::as_slice).collect()
+        }
+        match self {
+            TextTest::Eq(word) => Some((Place::Whole, vec![word])),
+            TextTest::Among(words) => Some((Place::Whole, some(words))),
+            TextTest::In(words) => Some((Place::Whole, words.iter().map(|word| &**word).collect())),
+            TextTest::Startswith(word) => Some((Place::Start, vec![word])),
+            TextTest::StartswithAny(words) => Some((Place::Start, some(words))),
+            TextTest::Endswith(word) => Some((Place::End, vec![word])),
+            TextTest::EndswithAny(words) => Some((Place::End, some(words))),
+            _ => None,
         }
     }
 

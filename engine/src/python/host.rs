@@ -23,7 +23,7 @@ use crate::{
 /// Everything the engine knows of one host.
 #[pyclass(name = "Host", module = "tiercel._engine")]
 pub struct PyHost {
-    host: Host,
+    pub(super) host: Host,
 }
 
 /// What became of one raw batch.
@@ -248,7 +248,7 @@ impl PyHost {
     }
 }
 
-fn python_value(py: Python<'_>, value: OutputValue) -> PyResult<Bound<'_, PyAny>> {
+pub(super) fn python_value(py: Python<'_>, value: OutputValue) -> PyResult<Bound<'_, PyAny>> {
     Ok(match value {
         OutputValue::Null => py.None().into_bound(py),
         OutputValue::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),

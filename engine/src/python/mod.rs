@@ -6,6 +6,7 @@ mod amplify;
 mod avro;
 mod batch;
 mod capture;
+mod clauses;
 mod columns;
 mod containers;
 mod host;
@@ -24,6 +25,8 @@ mod _engine {
     use super::batch::PyBatch;
     #[pymodule_export]
     use super::capture::PyCaptureReader;
+    #[pymodule_export]
+    use super::clauses::Clauses;
     #[pymodule_export]
     use super::columns::{PyColumns, alert_columns, event_columns};
     #[pymodule_export]

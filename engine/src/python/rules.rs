@@ -1,5 +1,7 @@
 //! Rule sets and output formats, as Python sees them.
 
+use std::collections::HashMap;
+
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -17,11 +19,12 @@ use crate::{
         self,
         literal::Literal,
         operand::{Kind, Operand, kind_of},
+        profile::Count,
     },
     value::{FieldArg, Value},
 };
 
-fn wrong(error: impl std::fmt::Display) -> PyErr {
+pub(super) fn wrong(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
@@ -81,6 +84,21 @@ fn output_value(py: Python<'_>, value: OutputValue) -> PyResult<Py<PyAny>> {
     })
 }
 
+/// An event told by its fields.
+pub(super) fn literal(event: &str, fields: &Bound<'_, PyDict>) -> PyResult<Literal> {
+    let kind = EVENTS
+        .iter()
+        .find(|info| info.name == event)
+        .and_then(|info| EventKind::from_code(info.code));
+    let mut literal = Literal::new(kind.ok_or_else(|| wrong(format!("there is no event {event:?}")))?);
+    for (name, value) in fields {
+        let name: String = name.extract()?;
+        let (field, arg) = field_of(&name)?;
+        literal.values.push((field, arg, value_of(&name, field, &value)?));
+    }
+    Ok(literal)
+}
+
 /// A compiled rule set; made from the JSON of tiercel.rules.plan, used by Host.
 #[pyclass(module = "tiercel._engine")]
 pub struct RuleSet {
@@ -90,9 +108,13 @@ pub struct RuleSet {
 #[pymethods]
 impl RuleSet {
     #[new]
-    fn new(py: Python<'_>, plan: &str) -> PyResult<RuleSet> {
+    #[pyo3(signature = (plan, *, remember = true))]
+    fn new(py: Python<'_>, plan: &str, remember: bool) -> PyResult<RuleSet> {
         // Others may go on: sets are compiled beside the stream.
-        let inner = py.detach(|| predicate::RuleSet::new(plan)).map_err(wrong)?;
+        let mut inner = py.detach(|| predicate::RuleSet::new(plan)).map_err(wrong)?;
+        if !remember {
+            inner.forget();
+        }
         Ok(RuleSet { inner })
     }
 
@@ -106,18 +128,27 @@ impl RuleSet {
         self.inner.rules().iter().map(|rule| rule.name.clone()).collect()
     }
 
+    /// Count and time tests from now on.
+    fn measure(&mut self) {
+        self.inner.measure();
+    }
+
+    /// What was counted since `measure`; empty if nothing was.
+    fn profile(&self) -> HashMap<&'static str, Vec<(u64, u64, u64)>> {
+        let counts = |counts: &[Count]| counts.iter().map(|count| (count.times, count.held, count.ns)).collect();
+        self.inner.profile().map_or_else(HashMap::new, |profile| {
+            HashMap::from([
+                ("tests", counts(&profile.tests)),
+                ("lookups", counts(&profile.lookups)),
+                ("rules", counts(&profile.rules)),
+                ("events", counts(&[profile.events])),
+            ])
+        })
+    }
+
     /// What the rules say of an event told by its fields: (rule, message, output_fields) of each that matches.
     fn try_event(&mut self, py: Python<'_>, event: &str, fields: &Bound<'_, PyDict>) -> PyResult<Vec<Match>> {
-        let kind = EVENTS
-            .iter()
-            .find(|info| info.name == event)
-            .and_then(|info| EventKind::from_code(info.code));
-        let mut literal = Literal::new(kind.ok_or_else(|| wrong(format!("there is no event {event:?}")))?);
-        for (name, value) in fields {
-            let name: String = name.extract()?;
-            let (field, arg) = field_of(&name)?;
-            literal.values.push((field, arg, value_of(&name, field, &value)?));
-        }
+        let literal = literal(event, fields)?;
         let mut matched = Vec::new();
         self.inner.evaluate(&literal, &mut matched);
         matched

@@ -51,6 +51,11 @@ impl Containers {
         self.known.get(&Key(id)).map(|container| &**container)
     }
 
+    /// While this is the same, so is all that is known of containers. At least 1.
+    pub fn version(&self) -> u64 {
+        self.known.told + self.known.evicted + 1
+    }
+
     pub fn len(&self) -> usize {
         self.known.len()
     }
@@ -102,6 +107,7 @@ impl Containers {
     pub(super) fn remove(&mut self, json: &[u8]) {
         match parse(json, 0) {
             Some(container) => {
+                self.known.told += 1;
                 self.known.remove(&Key(&container.id));
             }
             None => self.unreadable += 1,

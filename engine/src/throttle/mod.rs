@@ -194,7 +194,7 @@ impl Throttle {
         self.rules = kept;
     }
 
-    /// The alerts of rules that matched event `at` (number, time, origin), as far as they pass; then what has ended by then.
+    /// The alerts of rules that matched event `at` (number, time, origin), as far as they pass. [`Throttle::pass`] comes next.
     pub fn alert<R: Rules, F: Facts>(
         &mut self,
         rules: &R,
@@ -216,7 +216,6 @@ impl Throttle {
                 out.push(alert);
             }
         }
-        self.pass(time, out);
     }
 
     /// What becomes of the alert of a rule on this event. `out` gets what had to go for it.
@@ -271,7 +270,7 @@ impl Throttle {
     }
 
     /// Tell the counts of windows that have ended at this time: cheap where none has.
-    fn pass(&mut self, time: u64, out: &mut Vec<Alert>) {
+    pub fn pass(&mut self, time: u64, out: &mut Vec<Alert>) {
         while let Some((key, window)) = self.windows.pop_ended(time) {
             self.tell(&key, &window, time, out);
         }

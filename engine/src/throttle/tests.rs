@@ -8,7 +8,7 @@ use crate::generated::events::EventKind;
 use crate::generated::fields::Field;
 use crate::host::Host;
 use crate::host::tests::header;
-use crate::state::tests::{openat, snapshot};
+use crate::state::tests::{P, openat, push, snapshot};
 use crate::value::FieldArg;
 
 const BASE: u64 = 1_000_000_000_000;
@@ -21,6 +21,10 @@ struct Set {
 }
 
 impl Rules for Set {
+    fn concerns(&self, kind: EventKind) -> bool {
+        kind == EventKind::Openat
+    }
+
     fn evaluate<F: Facts>(&mut self, facts: &F, matched: &mut Vec<u32>) {
         if facts.kind() == EventKind::Openat {
             let name = facts.field(Field::FdName, &FieldArg::None);
@@ -228,7 +232,16 @@ fn rows(alerts: &[Alert]) -> Vec<Row> {
         .collect()
 }
 
-const FILES: [&str; 5] = ["/a", "/aa", "/b", "/c", "/d"];
+/// The last is no file, and opening it an event that concerns no rule.
+const FILES: [&str; 6] = ["/a", "/aa", "/b", "/c", "/d", ""];
+
+fn add(batch: &mut Batch, time: u64, fd: i64, file: &str) {
+    if file.is_empty() {
+        push(batch, time, 10, EventKind::Getcwd, &[P::I(-1)]);
+    } else {
+        openat(batch, time, 10, fd, -100, file, 0);
+    }
+}
 
 /// Time that passes before an event, in seconds, perhaps backwards; which file it opens; what happens before it: nothing, a new
 /// batch, a new batch under one of three sets of rules, being saved and loaded.
@@ -282,7 +295,7 @@ proptest! {
             }
             time = time.saturating_add_signed(wait * SECOND as i64);
             let seq = first + batch.len() as u64;
-            openat(&mut batch, time, 10, at as i64 + 3, -100, FILES[*file], 0);
+            add(&mut batch, time, at as i64 + 3, FILES[*file]);
             plain.open(&set, seq, time, FILES[*file]);
             matches += set.rules.iter().filter(|(_, _, letter)| FILES[*file].starts_with(letter)).count() as u64;
         }
@@ -308,7 +321,7 @@ proptest! {
             for part in acts.chunks(size) {
                 for (wait, file, _) in part {
                     time = time.saturating_add_signed(wait * SECOND as i64);
-                    openat(&mut batch, time, 10, 3, -100, FILES[*file], 0);
+                    add(&mut batch, time, 3, FILES[*file]);
                 }
                 found.extend(host.process(&header(first), &batch, Some(&mut set), Origin::default()).1);
                 first += batch.len() as u64;

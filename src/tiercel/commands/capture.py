@@ -1,67 +1,30 @@
 """`tiercel read` and `tiercel replay`: the events of a capture file, and what rules say of them."""
 
-import gzip
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tiercel.commands import Context
-from tiercel.errors import CaptureError, TiercelError
+from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
-    from tiercel._engine import Batch, RuleSet
+    from tiercel._engine import RuleSet
+    from tiercel.recording import Capture
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .scap capture, plain or gzip.")]
 Texts = list[str] | None
 FORMAT = "*%evt.num %evt.time %evt.cpu %proc.name (%thread.tid) %evt.dir %evt.type %evt.info"
-_CHUNK, _EVENTS = 1 << 20, 1000
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("read", rich_help_panel="Captures")(read)
     app.command("replay", rich_help_panel="Captures")(replay)
-
-
-class Capture:
-    """A capture file: iterate over its batches. What is whole comes before the CaptureError that tells of the rest."""
-
-    def __init__(self, path: Path) -> None:
-        from tiercel._engine import CaptureReader
-
-        self._path = path
-        self.reader: CaptureReader = CaptureReader()
-
-    def __iter__(self) -> "Iterator[Batch]":
-        try:
-            with self._open() as file:
-                while data := file.read(_CHUNK):
-                    self.reader.feed(data)
-                    yield from self._ready()
-            self.reader.finish()
-            yield from self._ready()
-        except (ValueError, EOFError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise CaptureError(f"{self._path}: {reason}") from None
-
-    def _ready(self) -> "Iterator[Batch]":
-        while (batch := self.reader.next(_EVENTS)) is not None:
-            yield batch
-
-    def _open(self) -> BinaryIO:
-        with self._path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        return cast("BinaryIO", gzip.open(self._path)) if zipped else self._path.open("rb")
-
-    @property
-    def hostname(self) -> str:
-        """Of the machine that was recorded, once it is known."""
-        return str((self.reader.machine or {}).get("hostname", ""))
 
 
 def read(
@@ -77,6 +40,7 @@ def read(
 ) -> None:
     """Print the events of a capture, as sysdig does."""
     from tiercel._engine import Format, Host
+    from tiercel.recording import Capture
 
     try:
         form = Format(output)
@@ -133,6 +97,7 @@ def replay(
 ) -> None:
     """Run rules over a capture, as Falco does: one alert a line, and a summary on stderr."""
     from tiercel.commands.rules import compiled, default_throttle, loaded, select
+    from tiercel.recording import Capture
 
     obj: Context = context.obj
     settings = obj.settings(worker={"rules": rules, "matching": "all" if every else None}).worker
@@ -158,7 +123,7 @@ def replay(
         _summary(by_priority, by_rule)
 
 
-def _header(capture: Capture, file: Path) -> dict[str, Any]:
+def _header(capture: "Capture", file: Path) -> dict[str, Any]:
     """Who was recorded: the boot is the capture's boot time, else its content."""
     machine = capture.reader.machine or {}
     name = capture.hostname or file.name
@@ -178,7 +143,7 @@ def _header(capture: Capture, file: Path) -> dict[str, Any]:
     }
 
 
-def _alerts(capture: Capture, file: Path, rules: "RuleSet") -> Iterator[dict[str, Any]]:
+def _alerts(capture: "Capture", file: Path, rules: "RuleSet") -> Iterator[dict[str, Any]]:
     from tiercel._engine import Host
     from tiercel.schemas import avro
 
@@ -191,7 +156,7 @@ def _alerts(capture: Capture, file: Path, rules: "RuleSet") -> Iterator[dict[str
         yield avro.decode("alert", avro.frame("alert", body))
 
 
-def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterator[dict[str, Any]]:
+def _stored(capture: "Capture", file: Path, rules: "RuleSet", dsn: str) -> Iterator[dict[str, Any]]:
     """The same through worker and sink; sequence numbers are evt.num, and offsets count the batches."""
     from tiercel import store
     from tiercel._engine import encode_raw
@@ -217,10 +182,10 @@ def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterato
             sink = ClickHouseSink(store.connect(dsn), f"capture:{header['host_id']}/{header['boot_id']}")
             sink.assign({0})
         produced += batch.kernel_events
-        # The lists at the start tell the state of the host and are no events; users and groups among them count.
+        # The lists at the start tell the state of the host: they are no events and have no numbers.
         lists = batch.last_time == 0
         header |= {"first_seq": 0 if lists else number, "produced": produced, "delivered": produced}
-        number += _counted(batch) if lists else len(batch)
+        number += 0 if lists else len(batch)
         key = header["host_id"].encode()
         raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), header))
         yield from stored(worker.handle(0, offset, key, raw), offset)
@@ -228,15 +193,11 @@ def _stored(capture: Capture, file: Path, rules: "RuleSet", dsn: str) -> Iterato
         yield from stored(worker.finish(), offset)
 
 
-def _counted(batch: "Batch") -> int:
-    return sum(not event["name"].endswith("_snapshot") for event in batch.to_dicts())
-
-
 def _show(alert: dict[str, Any], *, as_json: bool) -> None:
-    from tiercel.hunt import render
+    from tiercel.schemas import alerts
 
-    row = render.alert_row(alert)
-    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row))
+    row = alerts.row(alert)
+    print(alerts.json_line(row) if as_json else alerts.line(row))
 
 
 def _summary(by_priority: Counter[str], by_rule: Counter[str]) -> None:

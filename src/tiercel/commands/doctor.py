@@ -26,7 +26,8 @@ def doctor(
 ) -> None:
     """Say what is wrong with this host, and what mends it.
 
-    Looks at the kernel and the rights that the probe needs, at the store, and at Kafka where it is configured.
+    Looks at the kernel and the rights that the probe needs, at the store, and at Kafka and the sinks of alerts where
+    they are configured.
     Exit status 1 if something is wrong.
     """
     from rich.console import Console
@@ -54,6 +55,7 @@ def _findings(settings: "Settings") -> "Iterator[Finding]":
     yield _store(settings)
     if "kafka" in settings.model_fields_set:
         yield _kafka(settings.kafka)
+    yield from _alert_sinks(settings)
 
 
 def _store(settings: "Settings") -> "Finding":
@@ -71,6 +73,19 @@ def _store(settings: "Settings") -> "Finding":
         return Finding("store", False, str(error), remedy)
     kind = "chDB" if settings.store.dsn.startswith("chdb:") else "ClickHouse"
     return Finding("store", True, f"{kind} {version} opens")
+
+
+def _alert_sinks(settings: "Settings") -> "Iterator[Finding]":
+    from tiercel.probe.check import Finding
+    from tiercel.sinks.alerts.base import DeliveryError
+    from tiercel.sinks.alerts.configured import enabled
+
+    for name, _, make in enabled(settings, without="stdout"):
+        remedy = f"see {name}.* in docs/configuration.md, and whether what it names is running"
+        try:
+            yield Finding(name, True, make().check())
+        except (DeliveryError, TiercelError) as error:
+            yield Finding(name, False, str(error), remedy)
 
 
 def _kafka(settings: "Kafka") -> "Finding":

@@ -1,8 +1,9 @@
-"""`tiercel collect`, `process`, `sink`: one stage of the fleet each, joined by Kafka."""
+"""`tiercel collect`, `process`, `sink`, `forward`: one stage of the fleet each, joined by Kafka."""
 
 import logging
 import signal
 import threading
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tiercel.fleet")
 
+# Containers are killed ten seconds after they were told to end.
+_DRAIN_S = 5.0
+
 Brokers = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap brokers; default: kafka.brokers.")
 ]
@@ -28,7 +32,7 @@ Brokers = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (collect, process, sink):
+    for command in (collect, process, sink, forward):
         app.command(rich_help_panel="Fleet")(command)
 
 
@@ -164,6 +168,57 @@ def sink(
         consumer.close()
         out.close()
     log.info("sink ended", extra=vars(out.stored))
+
+
+def forward(
+    context: typer.Context,
+    *,
+    brokers: Brokers = None,
+    from_now: Annotated[
+        bool, typer.Option(help="Sinks that never ran begin with the alerts that come from now on, not with all kept.")
+    ] = False,
+) -> None:
+    """Send alerts to the sinks that are configured: stdout, file, syslog, webhook, another Kafka.
+
+    Each sink goes on where it was, by itself; while one is away its alerts stay in Kafka. SIGHUP or SIGUSR1 opens the
+    file anew. Ends, saying what became of the alerts, when told to or when nobody reads standard output any more and
+    there is no other sink.
+    """
+    from tiercel.commands.rotation import on_rotation
+    from tiercel.errors import ConfigError, TiercelError
+    from tiercel.schemas import topics
+    from tiercel.sinks.alerts.configured import lanes
+    from tiercel.sinks.alerts.fan import Fan
+    from tiercel.sinks.alerts.forward import Forward
+
+    settings = _settings(context, brokers)
+    registry = _ready(settings.kafka, [topics.ALERTS])
+    stop = _until_told()
+    ended = threading.Event()
+    ways = lanes(settings)
+    if not ways:
+        raise ConfigError("no sink of alerts is enabled: set stdout.enabled, file.enabled, … (docs/alerts.md)")
+    client = settings.kafka.client()
+    running = [Forward(lane, client, ended, writers=registry, from_now=from_now) for lane in ways]
+    on_rotation(Fan(ways).reopen)
+    while not stop.wait(0.2):
+        if ended.is_set():
+            ended.clear()
+            if all(one.over() for one in running) or any(one.error for one in running):
+                break
+    deadline = time.monotonic() + _DRAIN_S
+    for one in running:
+        one.stop(deadline)
+    for one in running:
+        one.close(deadline)
+        log.info("alerts forwarded sink=%s: %s", one.lane.name, one.report())
+    for one in running:
+        if one.error is not None:
+            raise (
+                one.error
+                if isinstance(one.error, TiercelError)
+                else TiercelError(f"forwarding to {one.lane.name} failed: {one.error!r}")
+            ) from one.error
 
 
 def _settings(context: typer.Context, brokers: str | None, **flags: dict[str, Any]) -> "Settings":

@@ -43,7 +43,7 @@ def _begin(since: str) -> int:
     return time.time_ns() - int(match[1]) * _UNITS[match[2]] * 1_000_000_000
 
 
-def _history(context: typer.Context, dsn: str | None) -> "History | Remote":
+def open_store(context: typer.Context, dsn: str | None) -> "History | Remote":
     from tiercel.hunt.sources import open_history
 
     obj: Context = context.obj
@@ -73,7 +73,7 @@ def hunt(
     from tiercel.rules.parse import parse
 
     begin = _begin(since)
-    history = _history(context, dsn)
+    history = open_store(context, dsn)
     for warning in check_condition(parse(condition)):
         typer.echo(f"warning: {warning.message} ({warning.code})", err=True)
     found = 0
@@ -103,7 +103,7 @@ def alerts(
     if brokers is not None:
         _follow_topic(context, brokers, host, as_json=as_json)
         return
-    history = _history(context, dsn)
+    history = open_store(context, dsn)
     begin, seen = _begin(since), set[str]()
     while True:
         for alert in history.alerts(since=begin, host=host, limit=limit):
@@ -121,16 +121,15 @@ def _follow_topic(context: typer.Context, brokers: str, host: str, *, as_json: b
     """Alerts as they come on the topic, repeats left out: a worker that was killed may send one again."""
     import uuid
 
-    from tiercel.hunt import render
     from tiercel.joints.kafka import KafkaConsumer
-    from tiercel.schemas import avro, topics
+    from tiercel.schemas import alerts, avro, topics
 
     obj: Context = context.obj
     settings = obj.settings(kafka={"brokers": brokers})
     consumer = KafkaConsumer(settings.kafka.client(), f"tiercel-alerts-{uuid.uuid4()}", [topics.ALERTS], latest=True)
     seen: dict[str, None] = {}
     for message in consumer:
-        alert = render.alert_row(avro.decode("alert", message.value))
+        alert = alerts.row(avro.decode("alert", message.value))
         if alert["id"] in seen or (host and host not in (alert["host"], alert["hostname"])):
             continue
         seen[alert["id"]] = None
@@ -140,10 +139,9 @@ def _follow_topic(context: typer.Context, brokers: str, host: str, *, as_json: b
 
 
 def _show(alert: "Row", *, as_json: bool) -> None:
-    from tiercel.hunt import render
+    from tiercel.schemas import alerts
 
-    line = json.dumps(render.alert_json(alert), ensure_ascii=False) if as_json else render.alert_text(alert)
-    print(line, flush=True)
+    print(alerts.json_line(alert) if as_json else alerts.line(alert), flush=True)
 
 
 def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: Json = False) -> None:
@@ -154,7 +152,7 @@ def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: 
     from tiercel.hunt import render
 
     unbalanced = runs = 0
-    for row in _history(context, dsn).ledger(host=host):
+    for row in open_store(context, dsn).ledger(host=host):
         runs += 1
         running = row["until"] > time.time_ns() - 10_000_000_000 and row["balance"] > 0
         unbalanced += bool(row["balance"]) and not running

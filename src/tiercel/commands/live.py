@@ -18,7 +18,7 @@ from tiercel.errors import ProbeError
 
 if TYPE_CHECKING:
     from tiercel.collector.sources import Source
-    from tiercel.config import Collector, Settings
+    from tiercel.config import Collector, Settings, Stdout
     from tiercel.local import Local, Numbers
     from tiercel.rules.reload import Reloader
     from tiercel.rules.sets import CompiledSet
@@ -55,33 +55,36 @@ def up(
     before go on. Ctrl-C ends it with a summary: produced = stored + lost.
     """
     from tiercel import local
+    from tiercel.commands.rotation import on_rotation
     from tiercel.commands.rules import load_set
     from tiercel.rules.reload import Reloader
     from tiercel.rules.sets import RefusedError
 
     obj: Context = context.obj
-    settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn})
+    told = {"format": "json" if as_json else None}
+    settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn}, stdout=told)
     first = load_set(settings.worker)
     source, live = _source(settings, capture)
     news: deque[str] = deque(maxlen=1000)
 
-    def told(new: "CompiledSet | RefusedError") -> None:
+    def refused(new: "CompiledSet | RefusedError") -> None:
         if isinstance(new, RefusedError):
             news.extend(["rules refused, those before go on:", *new.errors])
 
     with (
         interrupted() as stop,
-        closing(Reloader(settings.worker.rules, first, told)) as reloader,
+        closing(Reloader(settings.worker.rules, first, refused)) as reloader,
         reloaded_by(reloader),
     ):
         running = local.Local(source, _identity(settings), settings, first.rules, reloader=reloader, tell=news.append)
+        on_rotation(running.fan.reopen)
         try:
-            _watch(running, stop, news, live=live, as_json=as_json)
+            _watch(running, stop, news, live=live, wanted=settings.stdout)
         finally:
             numbers = running.finish()
     for alert in running.alerts(0):
-        _show(alert, as_json=as_json)
-    _summary(numbers)
+        _show(alert, settings.stdout)
+    _summary(numbers, running.alert_report())
     running.raise_error()
 
 
@@ -152,7 +155,7 @@ def reloaded_by(reloader: "Reloader", number: int = signal.SIGHUP) -> Iterator[N
         signal.signal(number, before)
 
 
-def _watch(running: "Local", stop: threading.Event, news: deque[str], *, live: bool, as_json: bool) -> None:
+def _watch(running: "Local", stop: threading.Event, news: deque[str], *, live: bool, wanted: "Stdout") -> None:
     """Print alerts, news of the rules and, on a terminal, the status line, until told to stop or the source ends."""
     from rich.console import Console
     from rich.live import Live
@@ -174,26 +177,29 @@ def _watch(running: "Local", stop: threading.Event, news: deque[str], *, live: b
             for alert in running.alerts(0.2):
                 if console.is_terminal:
                     line.update(Text(""), refresh=True)
-                _show(alert, as_json=as_json)
+                _show(alert, wanted)
             while news:
                 console.print(news.popleft(), markup=False, soft_wrap=True)
             if console.is_terminal:
                 line.update(status(), refresh=True)
 
 
-def _show(alert: dict[str, Any], *, as_json: bool) -> None:
-    import json
+def _show(alert: dict[str, Any], wanted: "Stdout") -> None:
+    """The terminal's part of a sink: between an alert and the next the status line stands there."""
+    from tiercel.schemas import alerts
+    from tiercel.sinks.alerts.base import Alert
+    from tiercel.sinks.alerts.configured import severity
 
-    from tiercel.hunt import render
+    told = Alert(alerts.row(alert), 0)
+    if wanted.enabled and told.severity <= severity(wanted):
+        print(told.json if wanted.format == "json" else told.text, flush=True)
 
-    row = render.alert_row(alert)
-    print(json.dumps(render.alert_json(row), ensure_ascii=False) if as_json else render.alert_text(row), flush=True)
 
-
-def _summary(numbers: "Numbers") -> None:
+def _summary(numbers: "Numbers", alerts: list[str]) -> None:
     lines = [
         f"produced {numbers.produced:,} = stored {numbers.stored:,} + lost {numbers.lost_total:,}; "
         f"{numbers.alerts:,} alert{'' if numbers.alerts == 1 else 's'}"
     ]
     lines += [f"  lost {count:,}: {stage}/{reason}" for (stage, reason), count in sorted(numbers.lost.items()) if count]
+    lines += [f"  {line}" for line in alerts]
     typer.echo("\n".join(lines), err=True)

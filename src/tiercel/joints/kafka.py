@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
@@ -146,7 +146,7 @@ class KafkaConsumer:
         """`latest`: a group that is new begins with what comes from now on, not with all that is there."""
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
-        self._closed = False
+        self._closed = self._paused = False
         self._consumer = ck.Consumer(
             {
                 **client,
@@ -174,6 +174,13 @@ class KafkaConsumer:
     def __iter__(self) -> Iterator[Message]:
         while not self._closed:
             yield from self.read()
+
+    def pause(self, wanted: bool) -> None:
+        """Whether `read`, which must go on being called, gives nothing: a slow reader stays a member of its group."""
+        if wanted != self._paused:
+            self._paused = wanted
+            places = self._consumer.assignment()
+            (self._consumer.pause if wanted else self._consumer.resume)(places)
 
     def commit(self, messages: Iterable[Message]) -> None:
         last: dict[tuple[str, int], int] = {}
@@ -216,9 +223,12 @@ class KafkaConsumer:
         assert topic is not None and partition is not None and offset is not None
         return Message(topic, partition, offset, raw.key() or b"", raw.value() or b"")
 
-    def _on_assign(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+    def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         if self._assigned is not None and partitions:
             self._assigned({p.partition for p in partitions})
+        if self._paused and partitions:
+            consumer.assign(partitions)
+            consumer.pause(partitions)
 
     def _on_revoke(self, _consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         if self._revoked is not None and partitions:
@@ -244,24 +254,77 @@ def bounds(
         consumer.close()
 
 
-def committed(client: dict[str, Any], group: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """The offset that a group goes on at, of each partition; 0 where it has committed none."""
-    return {place[1]: offset for place, offset in _committed(client, group, [(topic, p) for p in partitions]).items()}
+def committed(client: dict[str, Any], group: str, topic: str) -> dict[int, int]:
+    """The offset at which the group goes on in each partition where it has been; KafkaError."""
+    return {part: offset for part, offset in _committed(client, group, [topic])[topic].items() if offset >= 0}
 
 
-def _committed(client: dict[str, Any], group: str, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    asked = ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*place) for place in places])
-    admin = AdminClient({**client, "log_level": 0})  # kept: an answer never comes to a client that is gone
+def begin_now(client: dict[str, Any], group: str, topic: str) -> None:
+    """Have a group that is new begin with what comes from now on, a crash before its first commit included."""
+    new = [part for part, offset in _committed(client, group, [topic])[topic].items() if offset < 0]
+    places = [ck.TopicPartition(topic, part, end) for part, end in ends(client, topic, new).items()]
+    if not places:
+        return
+    consumer = _outsider(client, group)
     try:
-        answer = admin.list_consumer_group_offsets([asked], request_timeout=10.0)[group].result()
+        _patiently(lambda: consumer.commit(offsets=places, asynchronous=False))
+    except ck.KafkaException as error:
+        raise KafkaError(f"the group {group} cannot begin at the end of {topic}: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+
+
+def _committed(client: dict[str, Any], group: str, topics: Sequence[str]) -> dict[str, dict[int, int]]:
+    """Topic → partition → committed offset, negative where there is none."""
+    places = [ck.TopicPartition(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
+    consumer = _outsider(client, group)
+    try:
+        answer = _patiently(lambda: consumer.committed(places, timeout=10.0))
     except ck.KafkaException as error:
         raise KafkaError(f"offsets of the group {group} are not known: {error.args[0].str()}") from None
-    return {(place.topic, place.partition): max(0, place.offset) for place in answer.topic_partitions}
+    finally:
+        consumer.close()
+    found: dict[str, dict[int, int]] = {topic: {} for topic in topics}
+    for place in answer:
+        if place.error is not None:
+            raise KafkaError(f"offsets of the group {group} are not known: {place.error.str()}")
+        found[place.topic][place.partition] = place.offset
+    return found
+
+
+_NO_COORDINATOR = {
+    ck.KafkaError.NOT_COORDINATOR,
+    ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+_T = TypeVar("_T")
+
+
+def _patiently(ask: Callable[[], _T], timeout: float = 20.0) -> _T:
+    """Ask again while the group's coordinator is being found, as it is for the first group of a new broker."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask()
+        except ck.KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _outsider(client: dict[str, Any], group: str) -> ck.Consumer:
+    """Asks about a group without being a member of it.
+
+    No AdminClient: while a broker is still looking for the coordinator, its list_consumer_group_offsets ends the
+    process with a segmentation fault (librdkafka 2.16.1).
+    """
+    return ck.Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
 
 
 def behind(client: dict[str, Any], group: str, topics: Sequence[str]) -> int:
     """Messages of these topics that the group has not committed."""
-    places = [(topic, part) for topic, count in check(client, topics).items() for part in range(count)]
-    done = _committed(client, group, places)
-    last = {topic: ends(client, topic, [part for named, part in places if named == topic]) for topic in topics}
-    return sum(max(0, last[topic].get(part, 0) - done[topic, part]) for topic, part in places)
+    total = 0
+    for topic, done in _committed(client, group, topics).items():
+        last = ends(client, topic, done)
+        total += sum(max(0, last.get(part, 0) - max(0, offset)) for part, offset in done.items())
+    return total

@@ -1,0 +1,99 @@
+//! What rules and predicates cost: counted and timed only where somebody asked for it.
+
+use std::time::Instant;
+
+/// Told of each test as it is made. The one for every day does nothing and takes no time.
+pub trait Meter {
+    type Mark: Copy;
+
+    fn now(&self) -> Self::Mark;
+
+    /// A test was computed, not remembered.
+    fn tested(&mut self, node: usize, held: bool, begun: Self::Mark);
+
+    /// Many tests were answered at once; `node` is the first of them.
+    fn looked_up(&mut self, node: u32, begun: Self::Mark);
+
+    /// What is left of a rule was asked: all that other rules ask, too, did hold.
+    fn asked(&mut self, rule: u32, matched: bool, begun: Self::Mark);
+}
+
+/// No measurement.
+#[derive(Debug)]
+pub struct Unmetered;
+
+impl Meter for Unmetered {
+    type Mark = ();
+
+    fn now(&self) {}
+
+    fn tested(&mut self, _: usize, _: bool, (): ()) {}
+
+    fn looked_up(&mut self, _: u32, (): ()) {}
+
+    fn asked(&mut self, _: u32, _: bool, (): ()) {}
+}
+
+/// How often, how often with success, and nanoseconds in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub times: u64,
+    pub held: u64,
+    pub ns: u64,
+}
+
+impl Count {
+    fn add(&mut self, held: bool, begun: Instant) {
+        self.times += 1;
+        self.held += u64::from(held);
+        self.ns += begun.elapsed().as_nanos() as u64;
+    }
+}
+
+/// Counts of everything, while a rule set is measured.
+#[derive(Debug)]
+pub struct Profile {
+    /// By number of node: tests made one by one.
+    pub tests: Vec<Count>,
+    /// By number of the first node: tests of one operand made together.
+    pub lookups: Vec<Count>,
+    /// By number of rule: times that only its own tests were left.
+    pub rules: Vec<Count>,
+    /// Events that any rule may match, and all that they took.
+    pub events: Count,
+}
+
+impl Profile {
+    pub fn new(nodes: usize, rules: usize) -> Profile {
+        Profile {
+            tests: vec![Count::default(); nodes],
+            lookups: vec![Count::default(); nodes],
+            rules: vec![Count::default(); rules],
+            events: Count::default(),
+        }
+    }
+
+    pub fn event(&mut self, matched: bool, begun: Instant) {
+        self.events.add(matched, begun);
+    }
+}
+
+impl Meter for Profile {
+    type Mark = Instant;
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn tested(&mut self, node: usize, held: bool, begun: Instant) {
+        self.tests[node].add(held, begun);
+    }
+
+    fn looked_up(&mut self, node: u32, begun: Instant) {
+        self.lookups[node as usize].add(false, begun);
+    }
+
+    fn asked(&mut self, rule: u32, matched: bool, begun: Instant) {
+        self.rules[rule as usize].add(matched, begun);
+    }
+}
