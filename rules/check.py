@@ -76,14 +76,26 @@ class ConditionWarning:
 
 def check_condition(tree: Node) -> list[ConditionWarning]:
     """Raise ConditionError at the first thing that makes no sense; return what is only odd."""
+    errors, warnings = examine(tree)
+    for error in errors:
+        raise error
+    return warnings
+
+
+def examine(tree: Node) -> tuple[list[ConditionError], list[ConditionWarning]]:
+    """All that makes no sense, and what is only odd, in order of the text."""
+    errors: list[ConditionError] = []
     warnings: list[ConditionWarning] = []
 
     def visit(node: Node, _: list[None]) -> None:
         if isinstance(node, Check):
-            warnings.extend(check_one(node))
+            try:
+                warnings.extend(check_one(node))
+            except ConditionError as error:
+                errors.append(error)
 
     fold(tree, visit)
-    return warnings
+    return errors, warnings
 
 
 def check_one(check: Check) -> list[ConditionWarning]:
@@ -248,7 +260,14 @@ def constants(check: Check) -> list[Constant]:
     if check.operator in ("bcontains", "bstartswith"):
         return [_hex(text) for text in right]
     of = type_of(check.left)
+    plain = of.name in TEXTS and check.operator != "regex" and not _asks_type(check)
+    if plain and all(len(text.text) <= MAX_TEXT // 4 and "\0" not in text.text for text in right):
+        return [text.text for text in right]
     return [_constant(check, of, text) for text in right]
+
+
+def _asks_type(check: Check) -> bool:
+    return isinstance(check.left, FieldRef) and check.left.name in EVENT_TYPES
 
 
 def _transformed_field(operand: Operand) -> str | None:
@@ -266,8 +285,7 @@ def _hex(text: Text) -> str:
 
 def _constant(check: Check, of: Type, text: Text) -> Constant:
     name = of.name
-    of_type = isinstance(check.left, FieldRef) and check.left.name in EVENT_TYPES
-    if of_type and check.operator in ("=", "!=", "in", "intersects"):
+    if _asks_type(check) and check.operator in ("=", "!=", "in", "intersects"):
         check_event_type(text.text, text.at)
     if name in TEXTS or name in BUFFERS or of.many:
         return _text(check, text, nul=name in BUFFERS)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiercel import _engine
-from tiercel.rules import events, exceptions
-from tiercel.rules.check import check_condition
-from tiercel.rules.fields import UnknownNameError
-from tiercel.rules.items import PRIORITIES, List, Macro, Rule
-from tiercel.rules.parse import ConditionError, parse
-from tiercel.rules.problems import Problem, Rejected
-from tiercel.rules.source import Source
+from tiercel.rules import exceptions
+from tiercel.rules.check import examine
+from tiercel.rules.events import Events
+from tiercel.rules.fields import UnknownNameError, unknown
+from tiercel.rules.items import PRIORITIES, Item, List, Macro, Rule
+from tiercel.rules.parse import ConditionError, meant, parse
+from tiercel.rules.problems import Location, Problem, Rejected, in_content
+from tiercel.rules.source import Part, Source, TooLongError
 from tiercel.rules.tree import And, MacroCall, Node, Not, Or, fold
 from tiercel.schemas import tables
 
 SOURCES = ("syscall",)
 MAX_SIZE, MAX_HEIGHT = 200_000, 500
+"""Comparisons, ands, ors and nots of one condition with its macros, and how deep they are nested."""
+MAX_LENGTH, MAX_LENGTHS = 4 << 20, 64 << 20
+"""Letters of one condition with its lists, and of all conditions together."""
 MANY_EVENTS = 100
 
 
@@ -27,6 +32,8 @@ class CompiledRule:
 
     name: str
     tree: Node
+    codes: frozenset[int]
+    """Of the events on which the condition may hold."""
     output: str
     desc: str
     priority: str
@@ -54,11 +61,27 @@ def compile_all(
         try:
             compiled = compiler.rule(rule)
         except Rejected as rejected:
-            problems.append(rejected.problem)
+            problems.extend(rejected.problems)
         else:
             out += [compiled] if compiled else []
     compiler.warn_unused()
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A condition as it is parsed, and what it belongs to."""
+
+    item: Item
+    source: Source
+
+    def problem(self, code: str, message: str, at: int) -> Problem:
+        file, place = self.source.place(at)
+        item = self.item
+        begins = self.source.begins(at)
+        inside = Location(f"{item.kind} condition", "", file.name, begins)
+        expression = Location("condition expression", "", file.name, place)
+        return in_content(code, message, file.name, place, *item.locations, inside, expression)
 
 
 class _Compiler:
@@ -66,57 +89,71 @@ class _Compiler:
         self.lists, self.macros, self.problems = lists, macros, problems
         # Lists by the list, macro or rule whose own text names them.
         self.named: dict[str, set[str]] = {}
-        self.values = {name: self.expanded(entry) for name, entry in lists.items()}
+        self.values = {name: ", ".join(self.expanded(entry)) for name, entry in lists.items()}
         self.trees: dict[str, Node] = {}
-        self.own: dict[str, tuple[Source, Node]] = {}
+        self.own: dict[str, tuple[_Text, Node]] = {}
         self.within: dict[str, frozenset[str]] = {}
-        self.faults: dict[str, ConditionError | None] = {}
+        self.faults: dict[str, list[ConditionError]] = {}
+        self.length = 0
+        self.events = Events()
         # By identity; the node is kept so that its identity is not given to another.
         self.sizes: dict[int, tuple[int, int, Node]] = {}
 
     def expanded(self, entry: List) -> list[str]:
         """Items of a list; an item that names a list defined before stands for that list's items."""
         out: list[str] = []
+        length = 0
         for item in entry.items:
             other = self.lists.get(item)
             if other is not None and other is not entry and other.index < entry.visible:
                 other.used = True
                 self.named.setdefault(f"list {entry.name}", set()).add(item)
-                out += [exceptions.quoted(value) for value in other.items]
+                new = [exceptions.quoted(value) for value in other.items]
             else:
-                out.append(exceptions.quoted(item))
+                new = [exceptions.quoted(item)]
+            length += sum(map(len, new))
+            if length > MAX_LENGTH:
+                message = f"the list becomes longer than {MAX_LENGTH >> 20} MiB when other lists are put in"
+                self.problems.append(entry.item.problem("LOAD_ERR_VALIDATE", message))
+                return []
+            out += new
         return out
 
-    def parsed(self, source: Source, kind: str, name: str) -> tuple[Source, Node]:
-        lists = self.named.setdefault(f"{kind} {name}", set())
-
-        def replacement(word: str) -> list[str] | None:
-            if word not in self.values:
-                return None
-            self.lists[word].used = True
-            lists.add(word)
-            return self.values[word]
-
-        substituted = source.with_words(replacement)
+    def parsed(self, text: _Text) -> tuple[_Text, Node]:
+        source = text.source
+        used = source.words(self.values)
+        self.named[f"{text.item.kind} {text.item.name}"] = used
+        for name in used:
+            self.lists[name].used = True
         try:
-            return substituted, parse(substituted.text)
+            if used:
+                text = _Text(text.item, source.with_words(self.values, MAX_LENGTH))
+            self.length += len(text.source.text)
+            if len(text.source.text) > MAX_LENGTH or self.length > MAX_LENGTHS:
+                raise TooLongError(0)
+            return text, parse(text.source.text)
+        except TooLongError as error:
+            message = f"the condition is longer than {MAX_LENGTH >> 20} MiB with its lists put in"
+            if self.length > MAX_LENGTHS:
+                message = f"all conditions together are longer than {MAX_LENGTHS >> 20} MiB with their lists put in"
+            problem = _Text(text.item, source).problem("LOAD_ERR_COMPILE_CONDITION", message, error.at)
+            raise Rejected(problem) from error
         except ConditionError as error:
-            raise Rejected(self.problem("LOAD_ERR_COMPILE_CONDITION", error, substituted, kind, name)) from error
-
-    @staticmethod
-    def problem(code: str, error: ConditionError, source: Source, kind: str, name: str) -> Problem:
-        file, place = source.place(error.at)
-        return Problem(code, error.message, file.name, place, kind, name)
+            raise Rejected(text.problem("LOAD_ERR_COMPILE_CONDITION", error.message, error.at)) from error
 
     # Macros
 
     def compile_macros(self) -> None:
         """Parse each macro, then put macros into each other, those within first."""
         for macro in self.macros.values():
+            if macro.condition is None:
+                self.give_up(macro)
+                continue
             try:
-                self.own[macro.name] = self.parsed(macro.condition, "macro", macro.name)
+                self.own[macro.name] = self.parsed(_Text(macro.item, macro.condition))
             except Rejected as rejected:
-                self.give_up(macro, rejected)
+                self.problems += rejected.problems
+                self.give_up(macro)
         for macro in self.macros.values():
             stack = [macro.name]
             opened: set[str] = set()
@@ -145,26 +182,31 @@ class _Compiler:
     def compile_macro(self, name: str) -> None:
         if name in self.trees:
             return
-        source, tree = self.own[name]
+        text, tree = self.own[name]
         try:
-            self.trees[name] = self.replaced(tree, source, "macro", name)
+            self.trees[name] = self.replaced(tree, text, name)
         except Rejected as rejected:
-            self.give_up(self.macros[name], rejected)
+            self.problems += rejected.problems
+            self.give_up(self.macros[name])
 
-    def give_up(self, macro: Macro, rejected: Rejected) -> None:
-        """Note the fault of a macro once; whoever uses it is not wrong as well, and the load fails anyhow."""
-        self.problems.append(rejected.problem)
+    def give_up(self, macro: Macro) -> None:
+        """A macro that is wrong: whoever uses it is not wrong as well, and the load fails anyhow."""
         self.trees[macro.name] = And((), 0)
-        self.faults[macro.name] = None
+        self.faults[macro.name] = []
 
-    def replaced(self, tree: Node, source: Source, kind: str, name: str) -> Node:
+    def replaced(self, tree: Node, text: _Text, name: str) -> Node:
         """The tree with macros put in; notes which they are, those within them included."""
+        kind = text.item.kind
         used: set[str] = set()
+        undefined: list[Problem] = []
 
         def visit(node: Node, below: list[Node]) -> Node:
             match node:
                 case MacroCall():
-                    found = self.macro(node, source, kind, name)
+                    found = self.macro(node, text, name)
+                    if isinstance(found, Problem):
+                        undefined.append(found)
+                        return node
                     used.update((node.name,), self.within.get(f"macro {node.name}", ()))
                     return found
                 case Not():
@@ -175,31 +217,40 @@ class _Compiler:
                     new = Or(tuple(below), node.at)
                 case _:
                     return node
-            self.measure(new, below, source, kind, name)
+            self.measure(new, below, text)
             return new
 
         new = fold(tree, visit)
         self.within[f"{kind} {name}"] = frozenset(used)
+        if undefined:
+            raise Rejected(*undefined)
         return new
 
-    def macro(self, call: MacroCall, source: Source, kind: str, name: str) -> Node:
+    def macro(self, call: MacroCall, text: _Text, name: str) -> Node | Problem:
+        """What stands for the name of a macro, or why nothing does."""
         tree = self.trees.get(call.name)
-        user, used = self.macros.get(name) if kind == "macro" else None, self.macros.get(call.name)
+        user, used = self.macros.get(name) if text.item.kind == "macro" else None, self.macros.get(call.name)
         later = user is not None and used is not None and used.index >= user.visible
         if tree is None or later:
-            reason = "it is not defined" if used is None else "it is defined later" if later else "it uses itself"
-            error = ConditionError(f"Undefined macro '{call.name}' used in filter: {reason}", call.at)
-            raise Rejected(self.problem("LOAD_ERR_VALIDATE", error, source, kind, name))
+            unknown = f"it is not defined{meant(call.name, self.macros)}"
+            reason = unknown if used is None else "it is defined later" if later else "it uses itself"
+            message = f"Undefined macro '{call.name[:80]}' used in filter: {reason}"
+            return text.problem("LOAD_ERR_VALIDATE", message, call.at)
         self.macros[call.name].used = True
         return tree
 
-    def measure(self, new: Node, below: list[Node], source: Source, kind: str, name: str) -> None:
+    def measure(self, new: Node, below: list[Node], text: _Text) -> None:
         """Macros in macros double with each step: bound what a rule becomes, counting every use."""
-        sizes = [self.sizes.get(id(node), (1, 1, node)) for node in below]
-        size, height = 1 + sum(size for size, *_ in sizes), 1 + max((height for _, height, _ in sizes), default=0)
+        size, height = 1, 1
+        for node in below:
+            known = self.sizes.get(id(node))
+            size += known[0] if known else 1
+            height = max(height, 1 + (known[1] if known else 1))
         if size > MAX_SIZE or height > MAX_HEIGHT:
-            error = ConditionError("the condition becomes too large when its macros are put in", new.at)
-            raise Rejected(self.problem("LOAD_ERR_COMPILE_CONDITION", error, source, kind, name))
+            message = f"the condition has more than {MAX_SIZE} parts when its macros are put in"
+            if height > MAX_HEIGHT:
+                message = f"the condition is nested deeper than {MAX_HEIGHT} when its macros are put in"
+            raise Rejected(text.problem("LOAD_ERR_COMPILE_CONDITION", message, new.at))
         self.sizes[id(new)] = (size, height, new)
 
     # Rules
@@ -207,27 +258,21 @@ class _Compiler:
     def rule(self, rule: Rule) -> CompiledRule | None:
         item = rule.item
         if rule.source not in SOURCES:
-            message = f"unknown source '{rule.source}': the rule is ignored"
+            message = f"unknown source '{rule.source}': the rule is ignored{meant(rule.source, SOURCES)}"
             self.problems.append(item.problem("LOAD_UNKNOWN_SOURCE", message))
             return None
-        written = rule.condition
-        for entry in rule.exceptions.values():
-            if text := exceptions.text(entry):
-                wrapped = ("(", ")") if written is rule.condition else ("", "")
-                written = written.wrapped(wrapped[0], wrapped[1] + text, entry.item.file, entry.place)
-        source, parsed = self.parsed(written, "rule", rule.name)
-        tree = self.replaced(parsed, source, "rule", rule.name)
-        if not self.makes_sense(rule, source, parsed):
-            return None
         output = self.output(rule)
-        if output is None:
+        tree = self.condition(rule)
+        if tree is None or output is None or rule.broken:
             return None
-        if rule.warn_evttypes and len(events.codes(tree)) > MANY_EVENTS:
+        codes = self.events.of(tree)
+        if rule.warn_evttypes and len(codes) > MANY_EVENTS:
             message = "the condition matches too many event types, which costs on every event; restrict evt.type"
             self.problems.append(item.problem("LOAD_NO_EVTTYPE", message))
         return CompiledRule(
             name=rule.name,
             tree=tree,
+            codes=codes,
             output=output,
             desc=rule.desc,
             priority=PRIORITIES[rule.priority],
@@ -236,7 +281,7 @@ class _Compiler:
             enabled=rule.enabled,
             file=item.file.name,
             line=item.node.place.line + 1,
-            condition=rule.condition.text,
+            condition=rule.condition.text if rule.condition else "",
             macros={name: self.trees[name] for name in self.macros_of(rule.name)},
             lists=self.lists_of(rule.name),
             exceptions=tuple(exceptions.shape(entry) for entry in rule.exceptions.values()),
@@ -257,35 +302,53 @@ class _Compiler:
             waiting += [f"list {name}" for name in fresh]
         return tuple(sorted(found))
 
-    def makes_sense(self, rule: Rule, source: Source, parsed: Node) -> bool:
+    def condition(self, rule: Rule) -> Node | None:
+        """The rule's tree; none if something in it is wrong, which is noted."""
+        if rule.condition is None:
+            return None
+        written = with_exceptions(rule)
+        text, parsed = self.parsed(_Text(rule.item, written))
+        try:
+            tree = self.replaced(parsed, text, rule.name)
+        except Rejected as rejected:
+            self.problems += rejected.problems
+            tree = None
+        makes_sense = self.makes_sense(rule, text, parsed)
+        return tree if makes_sense else None
+
+    def makes_sense(self, rule: Rule, text: _Text, parsed: Node) -> bool:
         """Check the rule's own text and that of its macros, each fault where it was written and once."""
-        faults = [self.fault(parsed, source, "rule", rule.name)]
+        own = self.examined(parsed, text)
+        faults = list(own)
         for name in sorted(self.within[f"rule {rule.name}"]):
             if name not in self.faults:
-                own_source, own = self.own[name]
-                self.faults[name] = self.fault(own, own_source, "macro", name, report=not rule.skip_unknown)
-            faults.append(self.faults[name])
-        for error in faults:
-            if error is not None and rule.skip_unknown and isinstance(error, UnknownNameError):
-                self.problems.append(rule.item.problem("LOAD_UNKNOWN_FILTER", f"{error.message}: the rule is skipped"))
-                return False
-        if faults[0] is not None:
-            raise Rejected(self.problem("LOAD_ERR_COMPILE_CONDITION", faults[0], source, "rule", rule.name))
-        return not any(faults)
+                macro, tree = self.own[name]
+                self.faults[name] = self.examined(tree, macro)
+            found = self.faults[name]
+            faults += found
+            if found and not rule.skip_unknown and not self.macros[name].reported:
+                self.macros[name].reported = True
+                self.problems += [
+                    self.own[name][0].problem("LOAD_ERR_COMPILE_CONDITION", error.message, error.at) for error in found
+                ]
+        unknown = [error for error in faults if rule.skip_unknown and isinstance(error, UnknownNameError)]
+        if unknown:
+            message = f"{unknown[0].message}: the rule is skipped"
+            self.problems.append(rule.item.problem("LOAD_UNKNOWN_FILTER", message))
+        for error in own:
+            if error not in unknown:
+                self.problems.append(text.problem("LOAD_ERR_COMPILE_CONDITION", error.message, error.at))
+        return not faults
 
-    def fault(self, tree: Node, source: Source, kind: str, name: str, *, report: bool = True) -> ConditionError | None:
-        """What is wrong with a text; warnings, and errors of macros, are noted as problems."""
-        try:
-            for warning in check_condition(tree):
-                odd = ConditionError(warning.message, warning.at)
-                self.problems.append(self.problem(warning.code, odd, source, kind, name))
-        except ConditionError as error:
-            if kind == "macro" and report:
-                self.problems.append(self.problem("LOAD_ERR_COMPILE_CONDITION", error, source, kind, name))
-            return error
-        return None
+    def examined(self, tree: Node, text: _Text) -> list[ConditionError]:
+        """What is wrong with a text; what is only odd is noted."""
+        errors, warnings = examine(tree)
+        self.problems += [text.problem(warning.code, warning.message, warning.at) for warning in warnings]
+        return errors
 
     def output(self, rule: Rule) -> str | None:
+        if rule.output is None:
+            return None
         text = rule.output.text
         if "%container.info" in text:
             text = text.replace("%container.info", "")
@@ -295,13 +358,17 @@ class _Compiler:
         try:
             names = _engine.Format("*" + text).names
         except ValueError as error:
-            file, place = rule.output.place(0)
+            message, at = output_fault(rule.output.text, str(error))
             if rule.skip_unknown:
-                self.problems.append(rule.item.problem("LOAD_UNKNOWN_FILTER", f"{error}: the rule is skipped"))
+                message = f"{message}: the rule is skipped"
+                self.problems.append(rule.item.problem("LOAD_UNKNOWN_FILTER", message))
                 return None
-            raise Rejected(
-                Problem("LOAD_ERR_COMPILE_OUTPUT", str(error), file.name, place, "rule", rule.name)
-            ) from error
+            file, place = rule.output.place(at)
+            output = Location("rule output", "", file.name, rule.output.begins(at))
+            expression = Location("rule output expression", "", file.name, place)
+            locations = (*rule.item.locations, output, expression)
+            self.problems.append(in_content("LOAD_ERR_COMPILE_OUTPUT", message, file.name, place, *locations))
+            return None
         for name in names:
             row = tables.fields().get(name)
             if row and "deprecated" in row.flags:
@@ -309,9 +376,37 @@ class _Compiler:
         return text
 
     def warn_unused(self) -> None:
+        if any(problem.is_error for problem in self.problems):
+            return  # what is wrong may use them
         for macro in self.macros.values():
             if not macro.used:
                 self.problems.append(macro.item.problem("LOAD_UNUSED_MACRO", "the macro is not used"))
         for entry in self.lists.values():
             if not entry.used:
                 self.problems.append(entry.item.problem("LOAD_UNUSED_LIST", "the list is not used"))
+
+
+def with_exceptions(rule: Rule) -> Source:
+    """The condition of a rule as it is parsed: its own, and what exceptions take out of it."""
+    assert rule.condition is not None
+    texts = [(entry, exceptions.text(entry)) for entry in rule.exceptions.values()]
+    if not any(text for _, text in texts):
+        return rule.condition
+    own, out = rule.condition.first, Source()
+    out.write("(", Part(own.file, own.scalar, None))
+    out.extend(rule.condition)
+    out.write(")", Part(own.file, own.scalar, None))
+    for entry, text in texts:
+        out.write(text, Part(entry.item.file, entry.place, None))
+    return out
+
+
+def output_fault(text: str, message: str) -> tuple[str, int]:
+    """What is wrong with an output, with what was meant, and where in its text."""
+    name = message.removeprefix("unknown filter: ")
+    if name == message:
+        return message, max(len(text) - 1, 0) if message.endswith("'%'") else 0
+    found = re.search(rf"%[0-9]*{re.escape(name)}", text)
+    field = re.match(r"[a-zA-Z][a-zA-Z0-9_.]*+", name)
+    close = unknown(field[0]).partition(";")[2] if field and field[0] not in tables.fields() else ""
+    return f"{message};{close}" if close else message, found.start() if found else 0

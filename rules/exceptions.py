@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-from tiercel.rules.document import Element, Mapping, Scalar, Sequence
+from tiercel.rules.document import Mapping, Scalar, Sequence
 from tiercel.rules.fields import resolve
-from tiercel.rules.items import ExceptionEntry, Item
-from tiercel.rules.parse import LIST, MODIFIERS, NUMERIC, STRING, UNARY, ConditionError, parse
-from tiercel.rules.problems import Problem
+from tiercel.rules.items import ExceptionEntry, Item, Value
+from tiercel.rules.parse import LIST, MODIFIERS, NUMERIC, STRING, UNARY, ConditionError, meant, parse
+from tiercel.rules.problems import Problem, Rejected
 from tiercel.rules.tree import Check, FieldRef
 
 KEYS = ("name", "fields", "comps", "values")
@@ -35,59 +36,63 @@ def shape(entry: ExceptionEntry) -> Shape:
     return Shape(entry.name, fields, told, len(entry.values))
 
 
-def read(
-    item: Item, *, append_to: dict[str, ExceptionEntry] | None = None
-) -> tuple[dict[str, ExceptionEntry], list[Problem]]:
-    """The exceptions of a rule item; appended ones may have values alone if their name is known."""
-    entries: dict[str, ExceptionEntry] = {} if append_to is None else dict(append_to)
-    warnings: list[Problem] = []
+def read(item: Item, entries: dict[str, ExceptionEntry], problems: list[Problem], append: bool = False) -> None:
+    """Put the exceptions of a rule item into `entries`; appended ones may have values alone if their name is known."""
     seen: set[str] = set()
     for element in item.sequence("exceptions"):
         if not isinstance(element, Mapping):
-            item.fail("an exception must have name and fields", element.place)
-        entry = _entry(item, element, warnings)
-        if entry.name in seen:
-            warnings.append(
+            problems.append(
                 item.problem(
-                    "LOAD_EXCEPTION_NAME_NOT_UNIQUE", f"exception '{entry.name}' is defined twice", entry.place.place
+                    "LOAD_ERR_YAML_VALIDATE",
+                    "an exception must have name and fields",
+                    element.place,
+                    what="exceptions",
                 )
             )
-        seen.add(entry.name)
-        known = entries.get(entry.name) if append_to is not None else None
-        if known is None:
-            if entry.fields is None:
-                item.fail(f"exception '{entry.name}' has no fields", entry.place.place, "LOAD_ERR_VALIDATE")
-            _check_shape(item, entry)
-            entries[entry.name] = entry
-        elif entry.fields is not None or entry.comps is not None:
-            item.fail(
-                f"exception '{entry.name}' exists: only values can be appended", entry.place.place, "LOAD_ERR_VALIDATE"
-            )
-        else:
-            merged = ExceptionEntry(
-                known.name, item, entry.place, known.fields, known.comps, known.values + entry.values
-            )
-            entries[entry.name] = merged
-        if append_to is not None and not entry.values:
-            warnings.append(
-                item.problem("LOAD_APPEND_NO_VALUES", f"exception '{entry.name}' appends no values", entry.place.place)
-            )
-    return entries, warnings
+            continue
+        try:
+            _read_one(Item(item.file, element, "exception", "", item.locations), entries, problems, seen, append)
+        except Rejected as rejected:
+            problems += rejected.problems
 
 
-def _entry(item: Item, node: Mapping, warnings: list[Problem]) -> ExceptionEntry:
-    name = node.items.get("name")
+def _read_one(
+    item: Item, entries: dict[str, ExceptionEntry], problems: list[Problem], seen: set[str], append: bool
+) -> None:
+    entry = _entry(item, problems)
+    if entry.name in seen:
+        message = f"exception '{entry.name}' is defined twice"
+        problems.append(item.problem("LOAD_EXCEPTION_NAME_NOT_UNIQUE", message, entry.place.place))
+    seen.add(entry.name)
+    known = entries.get(entry.name) if append else None
+    if known is None:
+        if entry.fields is None:
+            item.fail(f"exception '{entry.name}' has no fields", entry.place.place, "LOAD_ERR_VALIDATE")
+        _check_shape(item, entry)
+        entries[entry.name] = entry
+    elif entry.fields is not None or entry.comps is not None:
+        message = f"exception '{entry.name}' exists: only values can be appended"
+        item.fail(message, entry.place.place, "LOAD_ERR_VALIDATE")
+    else:
+        known.values += entry.values
+    if append and not entry.values:
+        message = f"exception '{entry.name}' appends no values"
+        problems.append(item.problem("LOAD_APPEND_NO_VALUES", message, entry.place.place))
+
+
+def _entry(item: Item, problems: list[Problem]) -> ExceptionEntry:
+    node, name = item.node, item.node.items.get("name")
     if not isinstance(name, Scalar) or name.null or not name.text:
         item.fail("an exception needs a name", node.place)
+    item.name = name.text
     for key, place in node.keys.items():
         if key not in KEYS:
-            warnings.append(
-                item.problem("LOAD_UNKNOWN_KEY", f"unknown key '{key}' in exception '{name.text}'", place.place)
-            )
+            message = f"unknown key '{key}' in exception '{name.text}'{meant(key, KEYS)}"
+            problems.append(item.problem("LOAD_UNKNOWN_KEY", message, place.place))
     values = node.items.get("values")
     if values is not None and not isinstance(values, Sequence) and not (isinstance(values, Scalar) and values.null):
-        item.fail(f"values of exception '{name.text}' must be a list", values.place)
-    rows = values.items if isinstance(values, Sequence) else []
+        item.fail(f"values of exception '{name.text}' must be a list", values.place, what="exception values")
+    rows = [Value(item, row) for row in values.items] if isinstance(values, Sequence) else []
     return ExceptionEntry(name.text, item, name, _words(item, node, "fields"), _words(item, node, "comps"), rows)
 
 
@@ -101,7 +106,9 @@ def _words(item: Item, node: Mapping, key: str) -> list[Scalar] | Scalar | None:
         words = [word for word in element.items if isinstance(word, Scalar)]
         if len(words) == len(element.items) and words:
             return words
-    return item.fail(f"'{key}' of an exception must be a text or a list of texts", element.place)
+    return item.fail(
+        f"'{key}' of an exception must be a text or a list of texts", element.place, what=f"value for: {key}"
+    )
 
 
 def _check_shape(item: Item, entry: ExceptionEntry) -> None:
@@ -114,9 +121,10 @@ def _check_shape(item: Item, entry: ExceptionEntry) -> None:
         item.fail(message, comps[0].place, "LOAD_ERR_VALIDATE")
     for comp in comps or []:
         if comp.text not in (LIST_COMPS if single else COMPS):
-            message = (
-                f"exception '{entry.name}': '{comp.text}' is no operator for {'lists' if single else 'exceptions'}"
-            )
+            known = LIST_COMPS if single else COMPS
+            close = "" if comp.text in COMPS else meant(comp.text, known)
+            what = "lists" if single else "exceptions"
+            message = f"exception '{entry.name}': '{comp.text}' is no operator for {what}{close}"
             item.fail(message, comp.place, "LOAD_ERR_VALIDATE")
     for word in fields:
         try:
@@ -135,37 +143,43 @@ def text(entry: ExceptionEntry) -> str:
         return ""
     if isinstance(entry.fields, Scalar):
         comp = entry.comps.text if isinstance(entry.comps, Scalar) else "in"
-        return f" and not {entry.fields.text} {comp} ({', '.join(_value(entry, value) for value in entry.values)})"
+        return f" and not {entry.fields.text} {comp} ({', '.join(map(_value, entry.values))})"
     fields = entry.fields or []
     comps = [comp.text for comp in entry.comps] if isinstance(entry.comps, list) else ["="] * len(fields)
     rows = []
-    for row in entry.values:
+    for item, row in entry.values:
         if not isinstance(row, Sequence) or len(row.items) != len(fields):
             message = f"exception '{entry.name}': each of its values must be a list of {len(fields)}"
-            entry.item.fail(message, row.place, "LOAD_ERR_VALIDATE")
+            item.fail(message, row.place, "LOAD_ERR_VALIDATE", what="exception value")
         parts = [
-            f"{field.text} {comp} {_tuple_value(entry, comp, value)}"
+            f"{field.text} {comp} {_tuple_value(comp, Value(item, value))}"
             for field, comp, value in zip(fields, comps, row.items, strict=True)
         ]
         rows.append(f"({' and '.join(parts)})")
     return f" and not ({' or '.join(rows)})"
 
 
-def _tuple_value(entry: ExceptionEntry, comp: str, value: Element) -> str:
-    if isinstance(value, Sequence):
-        return f"({', '.join(_value(entry, each) for each in value.items)})"
-    shown = _value(entry, value)
+def _tuple_value(comp: str, value: Value) -> str:
+    item, element = value
+    if isinstance(element, Sequence):
+        return f"({', '.join(_value(Value(item, each)) for each in element.items)})"
+    shown = _value(value)
     return f"({shown})" if comp in LIST_COMPS and not shown.startswith("(") else shown
 
 
-def _value(entry: ExceptionEntry, value: Element) -> str:
-    if not isinstance(value, Scalar):
-        return entry.item.fail(f"exception '{entry.name}': a value must be a text", value.place, "LOAD_ERR_VALIDATE")
-    return quoted(value.text)
+def _value(value: Value) -> str:
+    item, element = value
+    if not isinstance(element, Scalar):
+        message = f"exception '{item.name}': a value must be a text"
+        item.fail(message, element.place, "LOAD_ERR_VALIDATE", what="exception value")
+    return quoted(element.text)
 
 
 def quoted(value: str) -> str:
     """A value as it stands in a condition: with quotes where it holds blanks and has none yet."""
     if value and value[0] in "'\"":
         return value
-    return f'"{value}"' if " " in value or not value else value
+    if value and " " not in value:
+        return value
+    quote = "'" if '"' in value and "'" not in value else '"'
+    return quote + (re.sub(r'(?<!\\)"', r"\"", value) if quote == '"' else value) + quote

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
-from tiercel.rules.parse import ConditionError
+from tiercel.rules.parse import ConditionError, meant
 from tiercel.rules.tree import FieldRef
 from tiercel.schemas import generated, tables
 
@@ -43,7 +42,15 @@ class Resolved:
 
 def resolve(ref: FieldRef) -> Resolved:
     """The longest field that the text begins with; the rest of the text must be its argument."""
-    rows, name = tables.fields(), ref.name
+    try:
+        return _resolve(ref.name, ref.argument)
+    except ConditionError as error:
+        raise type(error)(error.message, ref.at) from None
+
+
+@lru_cache(maxsize=4096)
+def _resolve(name: str, argument: str | None) -> Resolved:
+    rows, ref = tables.fields(), FieldRef(name, argument, 0)
     end = len(name)
     while end > 0:
         row = rows.get(name[:end])
@@ -58,7 +65,7 @@ def unknown(name: str) -> str:
     source = SOURCES.get(name.partition(".")[0])
     if source and "." in name:
         return f"{name} needs a source Tiercel does not have: {source}"
-    return f"unknown field {name}{_meant(name, tables.fields())}"
+    return f"unknown field {name}{meant(name, tables.fields())}"
 
 
 def _with_argument(row: tables.Field, dotted: str, ref: FieldRef) -> Resolved:
@@ -98,15 +105,9 @@ def _dotted(row: tables.Field, dotted: str, ref: FieldRef) -> str:
                 check_event_type(dotted, ref.at)
         case _ if dotted not in _parameters():
             raise UnknownNameError(
-                f"{row.name}: no event has an argument '{dotted}'{_meant(dotted, _parameters())}", ref.at
+                f"{row.name}: no event has an argument '{dotted}'{meant(dotted, _parameters())}", ref.at
             )
     return dotted
-
-
-def _meant(name: str, known: object) -> str:
-    """`; did you mean …?` where something comes close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)  # type: ignore[call-overload]
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 @cache
@@ -136,4 +137,4 @@ def rule_codes() -> frozenset[int]:
 def check_event_type(name: str, at: int) -> None:
     """Fail if no event is called so."""
     if name not in event_codes():
-        raise UnknownNameError(f"unknown event type {name}{_meant(name, event_codes())}", at)
+        raise UnknownNameError(f"unknown event type {name}{meant(name, event_codes())}", at)

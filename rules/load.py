@@ -8,25 +8,23 @@ replaced, and what rules are left is checked (compile.py). `load` never raises f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tiercel.rules import compile as compiling
-from tiercel.rules import document, exceptions
+from tiercel.rules import document, exceptions, required
 from tiercel.rules.compile import CompiledRule
 from tiercel.rules.document import Element, Mapping, Place, Scalar
 from tiercel.rules.document import Sequence as Items
 from tiercel.rules.items import Item, List, Macro, Rule
+from tiercel.rules.parse import meant
 from tiercel.rules.plan import Planner
-from tiercel.rules.problems import Problem, Rejected
+from tiercel.rules.problems import Location, Problem, Rejected, in_content
 from tiercel.rules.source import File, Source
 
-ENGINE_VERSION = (0, 63, 0)
-"""The version of Falco's rule engine whose files we read."""
-PLUGINS = {"container": (0, 7, 0)}
-"""What files may require; container facts are built in."""
+R = TypeVar("R")
 
 KEYS = {
     "rule": ("condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
@@ -52,6 +50,7 @@ REPLACEABLE = {
     "macro": ("condition",),
     "list": ("items",),
 }
+ITEMS = ("rule", "macro", "list", "required_engine_version", "required_plugin_versions")
 MACRO_NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*")
 LIST_NAME = re.compile(r"[^()\"'\s=,]+")
 
@@ -63,6 +62,8 @@ class Loaded:
     files: list[str]
     rules: list[CompiledRule]
     problems: list[Problem]
+    contents: dict[str, File] = field(default_factory=dict)
+    """The files that could be read, by name."""
 
     @property
     def errors(self) -> list[Problem]:
@@ -85,7 +86,13 @@ class Loaded:
         for rule in self.rules:
             if rule.enabled:
                 planner.add(
-                    rule.name, rule.tree, rule.output, priority=rule.priority, tags=rule.tags, source=rule.source
+                    rule.name,
+                    rule.tree,
+                    rule.output,
+                    priority=rule.priority,
+                    tags=rule.tags,
+                    source=rule.source,
+                    codes=rule.codes,
                 )
         return planner.plan()
 
@@ -116,6 +123,7 @@ class Loader:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.contents: dict[str, File] = {}
         self.problems: list[Problem] = []
         self.lists: dict[str, List] = {}
         self.macros: dict[str, Macro] = {}
@@ -131,24 +139,24 @@ class Loader:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self.names.append(str(path))
-            self.problems.append(Problem("LOAD_ERR_FILE_READ", f"cannot be read: {reason}", str(path), Place(0, 0, 0)))
+            start = Place(0, 0, 0)
+            self.problems.append(in_content("LOAD_ERR_FILE_READ", f"cannot be read: {reason}", str(path), start))
             return
         self.read_text(str(path), text)
 
     def read_text(self, name: str, text: str) -> None:
         """Read the text of a file."""
         self.names.append(name)
-        file = File(name, text)
+        file = self.contents[name] = File(name, text)
         try:
             documents = document.read(text)
         except document.DocumentError as error:
-            self.problems.append(Problem("LOAD_ERR_YAML_PARSE", error.message, name, error.place))
+            self.problems.append(in_content("LOAD_ERR_YAML_PARSE", error.message, name, error.place))
             return
         for root in documents:
             if not isinstance(root, Items):
-                self.problems.append(
-                    Problem("LOAD_ERR_YAML_VALIDATE", "a rule file is a list of items", name, root.place)
-                )
+                message = "a rule file is a list of items"
+                self.problems.append(in_content("LOAD_ERR_YAML_VALIDATE", message, name, root.place))
                 continue
             self.read_items(file, root.items)
 
@@ -159,80 +167,71 @@ class Loader:
             try:
                 self.item(file, element)
             except Rejected as rejected:
-                self.problems.append(rejected.problem)
+                self.problems += rejected.problems
 
     def finish(self) -> Loaded:
         """Compile what has been read."""
         rules = compiling.compile_all(self.lists, self.macros, self.rules, self.problems)
-        return Loaded(self.names, rules, self.problems)
+        return Loaded(self.names, rules, self.problems, self.contents)
 
     # Items
 
     def item(self, file: File, element: Element) -> None:
+        here = Location("rules content item", "", file.name, element.place)
         if not isinstance(element, Mapping):
-            raise Rejected(
-                Problem(
-                    "LOAD_ERR_YAML_VALIDATE", "an item must have keys", file.name, element.place, "rules content item"
-                )
-            )
-        for kind in ("rule", "macro", "list", "required_engine_version", "required_plugin_versions"):
-            if kind in element.items:
-                break
-        else:
+            message = "an item must have keys"
+            raise Rejected(in_content("LOAD_ERR_YAML_VALIDATE", message, file.name, element.place, here))
+        kind = next((kind for kind in ITEMS if kind in element.items), None)
+        if kind is None:
             if "tests" in element.items:  # of the rules beside it: testing/suite.py reads them
                 return
             first = next(iter(element.keys), "")
-            message = f"unknown item '{first}'"
-            self.problems.append(Problem("LOAD_UNKNOWN_ITEM", message, file.name, element.place, "rules content item"))
+            message = f"unknown item '{first}'{meant(first, ITEMS)}"
+            self.problems.append(in_content("LOAD_UNKNOWN_ITEM", message, file.name, element.place, here))
             return
         item = Item(file, element, kind, "")
-        for repeated in element.repeated:
-            item.fail(f"the key '{repeated.text}' stands here twice", repeated.place)
-        if kind == "required_engine_version":
-            self.engine_version(item)
-        elif kind == "required_plugin_versions":
-            self.plugin_versions(item)
-        else:
+        if kind in KEYS:
             item.name = item.required(kind).text
-            for key, place in element.keys.items():
-                if key != kind and key not in KEYS[kind]:
-                    self.problems.append(item.problem("LOAD_UNKNOWN_KEY", f"unknown key '{key}'", place.place))
-            {"rule": self.rule, "macro": self.macro, "list": self.list}[kind](item)
-
-    def engine_version(self, item: Item) -> None:
-        version = item.required("required_engine_version")
-        wanted = _version(version.text)
-        if wanted is None:
-            item.fail(f"'{version.text}' is no version", version.place)
-        if wanted > ENGINE_VERSION:
-            ours = ".".join(map(str, ENGINE_VERSION))
-            item.fail(
-                f"the rules need engine version {version.text}, this is {ours}", version.place, "LOAD_ERR_VALIDATE"
+        for repeated in element.repeated:
+            self.problems.append(
+                item.problem("LOAD_ERR_YAML_VALIDATE", f"the key '{repeated.text}' stands here twice", repeated.place)
             )
+        if kind == "required_engine_version":
+            required.check_engine(item)
+        elif kind == "required_plugin_versions":
+            item.kind = "required plugin versions"
+            required.check_plugins(item)
+        else:
+            self.warn_keys(item)
+            try:
+                {"rule": self.rule, "macro": self.macro, "list": self.list}[kind](item)
+            except Rejected:
+                self.broken(item)
+                raise
 
-    def plugin_versions(self, item: Item) -> None:
-        for entry in item.sequence("required_plugin_versions"):
-            if not isinstance(entry, Mapping):
-                item.fail("a required plugin has name and version", entry.place)
-            within = Item(item.file, entry, "required plugin versions entry", "")
-            choices = [within]
-            for other in within.sequence("alternatives"):
-                if not isinstance(other, Mapping):
-                    item.fail("an alternative has name and version", other.place)
-                choices.append(Item(item.file, other, "required plugin versions alternative", ""))
-            available = [self.has_plugin(choice) for choice in choices]
-            if not any(available):
-                name = within.required("name").text
-                message = f"the plugin {name} {within.required('version').text} is not available"
-                item.fail(message, entry.place, "LOAD_ERR_VALIDATE")
+    def warn_keys(self, item: Item) -> None:
+        known = (item.kind, *KEYS[item.kind])
+        for key, word in item.node.keys.items():
+            if key not in known:
+                message = f"unknown key '{key}'{meant(key, known)}"
+                self.problems.append(item.problem("LOAD_UNKNOWN_KEY", message, word.place))
 
-    @staticmethod
-    def has_plugin(entry: Item) -> bool:
-        name, version = entry.required("name"), entry.required("version")
-        wanted, ours = _version(version.text), PLUGINS.get(name.text)
-        if wanted is None:
-            entry.fail(f"'{version.text}' is no version", version.place)
-        return ours is not None and wanted[0] == ours[0] and wanted <= ours
+    def broken(self, item: Item) -> None:
+        """A wrong item still defines its name: what refers to it is not wrong for that."""
+        if item.kind == "rule":
+            self.rules.setdefault(item.name, Rule(item.name, item)).broken = True
+        elif item.kind == "macro":
+            self.macros.setdefault(item.name, Macro(item.name, None, item, self.index, self.index)).condition = None
+        else:
+            self.lists.setdefault(item.name, List(item.name, [], item, self.index, self.index))
+
+    def attempt(self, read: Callable[..., R], *arguments: object) -> R | None:
+        """What `read` gives; none if it finds a fault, which is noted."""
+        try:
+            return read(*arguments)
+        except Rejected as rejected:
+            self.problems += rejected.problems
+            return None
 
     # Append and override
 
@@ -251,20 +250,27 @@ class Loader:
             return {}
         if not isinstance(override, Mapping):
             item.fail("'override' must have keys", override.place)
-        modes = {}
+        modes, faults = {}, []
         for key, element in override.items.items():
             allowed = {"append": APPENDABLE, "replace": REPLACEABLE}
             word = element.text if isinstance(element, Scalar) else ""
+            message, place = "", override.keys[key].place
             if word not in allowed:
-                item.fail(f"override of '{key}' must be append or replace", element.place)
-            if key not in allowed[word][item.kind]:
-                item.fail(f"'{key}' of a {item.kind} cannot be overridden by {word}", override.keys[key].place)
-            if not item.has(key):
-                item.fail(f"override names '{key}', which the {item.kind} does not have", override.keys[key].place)
+                message, place = f"override of '{key}' must be append or replace", element.place
+            elif key not in allowed[word][item.kind]:
+                close = meant(key, allowed[word][item.kind])
+                message = f"'{key}' of a {item.kind} cannot be overridden by {word}{close}"
+            elif not item.has(key):
+                message = f"override names '{key}', which the {item.kind} does not have"
+            if message:
+                faults.append(item.problem("LOAD_ERR_YAML_VALIDATE", message, place, what="overrides"))
             modes[key] = word
         for key in REPLACEABLE[item.kind]:
             if item.has(key) and key not in modes:
-                item.fail(f"'{key}' stands beside 'override' but is not named in it", item.node.keys[key].place)
+                message, place = f"'{key}' stands beside 'override' but is not named in it", item.node.keys[key].place
+                faults.append(item.problem("LOAD_ERR_YAML_VALIDATE", message, place, what="overrides"))
+        if faults:
+            raise Rejected(*faults)
         return modes
 
     def existing(self, item: Item, known: object) -> None:
@@ -284,7 +290,8 @@ class Loader:
         if modes:
             self.existing(item, known)
             assert known
-            known.items = known.items + items if "replace" not in modes.values() else items
+            known.items = [] if "replace" in modes.values() else known.items
+            known.items += items
             known.visible = self.index
         else:
             first = known.index if known else self.index
@@ -301,7 +308,7 @@ class Loader:
         if modes:
             self.existing(item, known)
             assert known
-            known.condition = known.condition.joined(condition) if "append" in modes.values() else condition
+            known.condition = _changed(known.condition, condition, modes["condition"])
             known.visible = self.index
         else:
             first = known.index if known else self.index
@@ -322,70 +329,85 @@ class Loader:
             self.problems.append(item.problem("LOAD_DEPRECATED_ITEM", message))
         else:
             rule = self.new_rule(item)
-            if known is not None and known.source != rule.source:
+            if known is not None and known.source != rule.source and not known.broken:
                 item.fail(f"the rule exists with source {known.source}, which cannot change", None, "LOAD_ERR_VALIDATE")
             self.rules[item.name] = rule
 
     def new_rule(self, item: Item) -> Rule:
-        condition, output = item.source("condition"), item.source("output")
-        desc = item.required("desc").text
-        entries, warnings = exceptions.read(item)
-        self.problems += warnings
-        source = item.scalar("source")
-        return Rule(
-            name=item.name,
-            item=item,
-            condition=condition,
-            output=output,
-            desc=desc,
-            priority=item.priority(),
-            source=source.text if source else "syscall",
-            enabled=item.flag("enabled", default=True),
-            tags=set(item.texts("tags")),
-            warn_evttypes=item.flag("warn_evttypes", default=True),
-            skip_unknown=item.flag("skip-if-unknown-filter", default=False),
-            capture=item.flag("capture", default=False),
-            capture_duration=item.number("capture_duration", 0),
-            exceptions=entries,
-        )
+        before = len(self.problems)
+        rule = Rule(item.name, item, self.attempt(item.source, "condition"), self.attempt(item.source, "output"))
+        if desc := self.attempt(item.required, "desc"):
+            rule.desc = desc.text
+        rule.priority = self.attempt(item.priority) or 0
+        if source := self.attempt(item.scalar, "source"):
+            rule.source = source.text
+        for change in SETTINGS.values():
+            self.attempt(change, rule, item)
+        rule.tags = set(self.attempt(item.texts, "tags") or ())
+        self.attempt(exceptions.read, item, rule.exceptions, self.problems)
+        rule.broken = any(problem.is_error for problem in self.problems[before:])
+        return rule
 
     def change_rule(self, rule: Rule, item: Item, modes: dict[str, str]) -> None:
-        def text(key: str, old: Source) -> Source:
-            new = item.source(key)
-            return old.joined(new) if modes[key] == "append" else new
-
-        if "condition" in modes:
-            rule.condition = text("condition", rule.condition)
-        if "output" in modes:
-            rule.output = text("output", rule.output)
-        if "desc" in modes:
-            new = item.required("desc").text
-            rule.desc = f"{rule.desc} {new}" if modes["desc"] == "append" else new
+        before = len(self.problems)
+        if "condition" in modes and (new := self.attempt(item.source, "condition")):
+            rule.condition = _changed(rule.condition, new, modes["condition"])
+        if "output" in modes and (new := self.attempt(item.source, "output")):
+            rule.output = _changed(rule.output, new, modes["output"])
+        if "desc" in modes and (desc := self.attempt(item.required, "desc")):
+            rule.desc = f"{rule.desc} {desc.text}" if modes["desc"] == "append" else desc.text
         if "tags" in modes:
-            tags = set(item.texts("tags"))
+            tags = set(self.attempt(item.texts, "tags") or ())
             rule.tags = rule.tags | tags if modes["tags"] == "append" else tags
         if "exceptions" in modes:
-            old = rule.exceptions if modes["exceptions"] == "append" else None
-            rule.exceptions, warnings = exceptions.read(item, append_to=old)
-            self.problems += warnings
+            append = modes["exceptions"] == "append"
+            rule.exceptions = rule.exceptions if append else {}
+            self.attempt(exceptions.read, item, rule.exceptions, self.problems, append)
         if "priority" in modes:
-            rule.priority = item.priority()
-        rule.enabled = item.flag("enabled", default=rule.enabled) if "enabled" in modes else rule.enabled
-        if "warn_evttypes" in modes:
-            rule.warn_evttypes = item.flag("warn_evttypes", default=True)
-        if "skip-if-unknown-filter" in modes:
-            rule.skip_unknown = item.flag("skip-if-unknown-filter", default=False)
-        rule.capture = item.flag("capture", default=rule.capture) if "capture" in modes else rule.capture
-        if "capture_duration" in modes:
-            rule.capture_duration = item.number("capture_duration", 0)
+            rule.priority = self.attempt(item.priority) or 0
+        for key in modes:
+            if key in SETTINGS:
+                self.attempt(SETTINGS[key], rule, item)
+        rule.broken = rule.broken or any(problem.is_error for problem in self.problems[before:])
 
 
-def _version(text: str) -> tuple[int, int, int] | None:
-    """`0.57.0`, or `57` for `0.57.0`."""
-    if text.isascii() and text.isdigit():
-        return (0, int(text[:9]), 0)
-    found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[-+].*)?", text, re.ASCII)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+def _changed(old: Source | None, new: Source, mode: str) -> Source | None:
+    """What a text becomes by an override: appended with a blank between, or replaced. What is wrong stays so."""
+    if mode == "replace":
+        return new
+    if old is not None:
+        old.extend(new, between=" ")
+    return old
+
+
+def _set_enabled(rule: Rule, item: Item) -> None:
+    rule.enabled = item.flag("enabled", default=rule.enabled)
+
+
+def _set_warn_evttypes(rule: Rule, item: Item) -> None:
+    rule.warn_evttypes = item.flag("warn_evttypes", default=True)
+
+
+def _set_skip_unknown(rule: Rule, item: Item) -> None:
+    rule.skip_unknown = item.flag("skip-if-unknown-filter", default=False)
+
+
+def _set_capture(rule: Rule, item: Item) -> None:
+    rule.capture = item.flag("capture", default=rule.capture)
+
+
+def _set_capture_duration(rule: Rule, item: Item) -> None:
+    rule.capture_duration = item.number("capture_duration", 0)
+
+
+SETTINGS: dict[str, Callable[[Rule, Item], None]] = {
+    "enabled": _set_enabled,
+    "warn_evttypes": _set_warn_evttypes,
+    "skip-if-unknown-filter": _set_skip_unknown,
+    "capture": _set_capture,
+    "capture_duration": _set_capture_duration,
+}
+"""Keys of a rule that only ever replace what was there."""
 
 
 def rules_from(paths: Sequence[str | Path]) -> Loaded:

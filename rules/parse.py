@@ -5,20 +5,24 @@ The grammar is Falco's (docs: the rule language). `parse` raises `ConditionError
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Never
 
 from tiercel.errors import TiercelError
 from tiercel.rules.tree import And, Call, Check, FieldRef, Items, MacroCall, Node, Not, Operand, Or, Text
+from tiercel.schemas import tables
 
 # Falco counts the calls of its own parser and stops at 1000; these are its prices, so that the same texts pass.
 MAX_DEPTH = 1000
 BASE_DEPTH, PAREN_DEPTH, NOT_DEPTH, CALL_DEPTH = 6, 5, 4, 2
 
 BLANK = re.compile(r"[ \t\b\r\n]*")
-IDENTIFIER = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*")
-FIELD_NAME = re.compile(r"[a-zA-Z]+[a-zA-Z0-9_]*(?:\.[a-zA-Z]+[a-zA-Z0-9_]*)+")
+# Possessive: what a name has taken it never gives back, so a failed match costs its length and not the square of it.
+IDENTIFIER = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*+")
+FIELD_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*+(?:\.[a-zA-Z][a-zA-Z0-9_]*+)+")
 FIELD_ARGUMENT = re.compile(r"[^\]\[\"'\s]+")
 NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[+-]?[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
 BARE = re.compile(r"[^()\"'\s=,]+")
@@ -62,6 +66,12 @@ class ConditionError(TiercelError):
     def __init__(self, message: str, at: int) -> None:
         super().__init__(message)
         self.message, self.at = message, at
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` where something known comes close."""
+    close = difflib.get_close_matches(word[:60], list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def parse(text: str) -> Node:
@@ -193,14 +203,9 @@ class _Parser:
         return node
 
     def check(self, depth: int) -> Node:
-        at = self.pos
         left = self.field_or_call(depth)
         if left is None:
-            found = IDENTIFIER.match(self.text, at)
-            if not found:
-                self.fail(f"expected a field, a macro, 'not' or '(', found {self.shown()}")
-            self.pos = found.end()
-            return MacroCall(found[0], at)
+            return self.macro()
         self.blank()
         operator_at, operator = self.pos, self.operator()
         before = self.pos
@@ -217,13 +222,36 @@ class _Parser:
             return Check(left, plain, found[1], self.list_value(depth), operator_at)
         return Check(left, plain, None, self.value(depth, number=False), operator_at)
 
+    def macro(self) -> MacroCall:
+        at, found = self.pos, IDENTIFIER.match(self.text, self.pos)
+        if not found:
+            self.fail(f"expected a field, a macro, 'not' or '(', found {self.shown()}")
+        name = found[0]
+        behind = self.text[found.end() : found.end() + 1]
+        if behind == "(":
+            if name == "val":
+                self.fail("val(…) stands only to the right of an operator")
+            self.fail(f"unknown transformer {name[:40]}{meant(name, TRANSFORMERS)}")
+        self.pos = found.end()
+        self.blank()
+        if SYMBOL.match(self.text, self.pos) or WORD.match(self.text, self.pos):
+            self.pos = at
+            self.fail(f"{name[:40]} is no field, as it has no dot{meant(name, tables.fields())}")
+        self.pos = found.end()
+        return MacroCall(name, at)
+
     def operator(self) -> str:
         if found := SYMBOL.match(self.text, self.pos):
             self.pos = found.end()
             return found[0]
         found = WORD.match(self.text, self.pos)
         if not found:
-            self.fail(f"expected an operator (one of {' '.join(OPERATORS)}), found {self.shown()}")
+            word = IDENTIFIER.match(self.text, self.pos)
+            close = meant(word[0], OPERATORS) if word else ""
+            if word and word[0] in OPERATORS:
+                self.fail(f"expected a blank after the operator '{word[0]}'")
+            known = "" if close else f" (one of {' '.join(OPERATORS)})"
+            self.fail(f"expected an operator{known}, found {self.shown()}{close}")
         self.pos = found.end()
         return found[0]
 

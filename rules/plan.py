@@ -10,6 +10,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Literal
 
 from tiercel.rules import check, events
@@ -20,6 +21,7 @@ from tiercel.rules.tree import (
     Call,
     Check,
     FieldRef,
+    Fold,
     Items,
     MacroCall,
     Node,
@@ -27,7 +29,6 @@ from tiercel.rules.tree import (
     Operand,
     Or,
     Text,
-    fold,
     fold_operand,
 )
 
@@ -49,7 +50,7 @@ def resolve_host(name: str) -> list[str]:
     """Addresses of a host name, sorted; none if nobody knows it."""
     try:
         return sorted({str(info[4][0]) for info in socket.getaddrinfo(name, None)})
-    except OSError:
+    except (OSError, ValueError):  # UnicodeError is one, of what cannot be a name
         return []
 
 
@@ -57,10 +58,11 @@ class Planner:
     """Collects rules; `plan()` is what the engine reads."""
 
     def __init__(self, *, matching: Literal["first", "all"] = "first", resolver: Resolver = resolve_host) -> None:
-        self.matching, self.resolver = matching, resolver
+        self.matching, self.resolver = matching, cache(resolver)
         self.operands, self.nodes = _Table(), _Table()
         self.rules: list[Row] = []
         self.texts: set[int] = set()
+        self._fold, self._events = Fold(self._node), events.Events()
 
     def add(
         self,
@@ -71,9 +73,10 @@ class Planner:
         priority: str = "Notice",
         tags: Iterable[str] = (),
         source: str = "syscall",
+        codes: Iterable[int] | None = None,
     ) -> None:
-        """Add a rule whose condition has passed `check_condition`."""
-        node = fold(condition, self._node)
+        """Add a rule whose condition has passed `check_condition`; `codes` as rules.events finds them."""
+        node = self._fold(condition)
         sha256 = _digest([name, self.nodes.digests[node], output, priority, sorted(tags), source])
         self.rules.append(
             {
@@ -83,7 +86,7 @@ class Planner:
                 "tags": sorted(tags),
                 "output": output,
                 "node": node,
-                "codes": sorted(events.codes(condition)),
+                "codes": sorted(self._events.of(condition) if codes is None else codes),
                 "sha256": sha256,
             }
         )
@@ -160,10 +163,8 @@ class Planner:
             if len(members) == 1:
                 kept += members
                 continue
-            values = dict.fromkeys(
-                json.dumps(v) for member in members for v in self.nodes.rows[member]["test"]["values"]
-            )
-            row: Row = {"left": left, "op": operator, "values": [json.loads(value) for value in values]}
+            values = {_key(value): value for member in members for value in self.nodes.rows[member]["test"]["values"]}
+            row: Row = {"left": left, "op": operator, "values": list(values.values())}
             if operator != "in":
                 row["modifier"] = "anyof"
             kept.append(self._add_test(row))
@@ -260,12 +261,12 @@ class _Table:
         self.known: dict[str, int] = {}
 
     def add(self, row: Row, below: list[str]) -> int:
-        key = json.dumps(row, sort_keys=True)
-        if key not in self.known:
-            self.known[key] = len(self.rows)
+        digest = _digest([_anonymous(row), below])
+        number = self.known.setdefault(digest, len(self.rows))
+        if number == len(self.rows):
             self.rows.append(row)
-            self.digests.append(_digest([_anonymous(row), below]))
-        return self.known[key]
+            self.digests.append(digest)
+        return number
 
 
 def _anonymous(row: Row) -> object:
@@ -278,13 +279,21 @@ def _anonymous(row: Row) -> object:
     return [kind, body] if kind in ("field", "constant") else [kind]
 
 
+_encoded = json.JSONEncoder(sort_keys=True).encode
+
+
 def _digest(parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_encoded(parts).encode()).hexdigest()
+
+
+def _key(value: object) -> object:
+    """What makes two texts of a plan the same."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True), isinstance(value, str)
 
 
 def _constant(value: check.Constant) -> object:
     """A constant as JSON: text that is no UTF-8 as hex."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.isascii():
         return value
     raw = value.encode("utf-8", "surrogateescape")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 R = TypeVar("R")
 
@@ -98,33 +98,45 @@ Node = And | Or | Not | Check | MacroCall
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below `node`."""
-    match node:
-        case And() | Or():
-            return node.children
-        case Not():
-            return (node.child,)
-        case Check() | MacroCall():
-            return ()
+    if isinstance(node, And | Or):
+        return node.children
+    return (node.child,) if isinstance(node, Not) else ()
 
 
-def fold(root: Node, visit: Callable[[Node, list[R]], R]) -> R:
-    """Bottom-up over the tree: `visit(node, results of its children)`, once per distinct node object.
+class Fold(Generic[R]):
+    """Bottom-up over trees: `visit(node, results of its children)`, once per distinct node object.
 
     Iterative, so a deep condition cannot exhaust the stack; what trees share (macros) costs once.
     """
-    done: dict[int, R] = {}
-    stack: list[tuple[Node, bool]] = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if id(node) in done:
-            continue
-        below = children(node)
-        if ready or not below:
-            done[id(node)] = visit(node, [done[id(child)] for child in below])
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(below))
-    return done[id(root)]
+
+    def __init__(self, visit: Callable[[Node, list[R]], R]) -> None:
+        self._visit = visit
+        # By identity; the node is kept so that its identity is not given to another.
+        self._done: dict[int, tuple[R, Node]] = {}
+
+    def __call__(self, root: Node) -> R:
+        """The result of a tree."""
+        done, visit = self._done, self._visit
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if id(node) in done:
+                stack.pop()
+                continue
+            below = children(node)
+            missing = [child for child in below if id(child) not in done]
+            if missing:
+                missing.reverse()
+                stack += missing
+            else:
+                stack.pop()
+                done[id(node)] = visit(node, [done[id(child)][0] for child in below]), node
+        return done[id(root)][0]
+
+
+def fold(root: Node, visit: Callable[[Node, list[R]], R]) -> R:
+    """`Fold` over one tree."""
+    return Fold(visit)(root)
 
 
 def operand_children(operand: Operand) -> tuple[Operand, ...]:
@@ -140,6 +152,8 @@ def operand_children(operand: Operand) -> tuple[Operand, ...]:
 
 def fold_operand(root: Operand, visit: Callable[[Operand, list[R]], R]) -> R:
     """As `fold`, over an operand."""
+    if isinstance(root, FieldRef | Text):
+        return visit(root, [])
     done: dict[int, R] = {}
     stack: list[tuple[Operand, bool]] = [(root, False)]
     while stack:

@@ -118,7 +118,7 @@ def test_a_field_on_the_right_needs_val() -> None:
         ("proc.name = 'a", 12),
         (r"proc.name = 'a\q'", 14),
         ("proc.env[] = a", 9),
-        ("val(fd.name) = a", 3),
+        ("val(fd.name) = a", 0),
     ],
 )
 def test_errors_say_where(text: str, at: int) -> None:

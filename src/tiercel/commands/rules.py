@@ -2,10 +2,11 @@
 
 import fnmatch
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tiercel._engine import RuleSet
     from tiercel.config import Worker
     from tiercel.rules.load import Loaded
-    from tiercel.rules.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, help="Check and list rule files.")
 
@@ -77,38 +77,19 @@ def check(
 
     Exit status 1 if there is an error; warnings alone are fine.
     """
+    from tiercel.commands import problems
     from tiercel.rules.load import load as load_files
 
     result = load_files(files)
     if as_json:
-        print(json.dumps({"falco_load_results": [_result(name, result.problems) for name in result.files]}))
+        print(json.dumps(problems.results(result)))
     else:
-        for problem in result.problems:
-            print(f"{'error' if problem.is_error else 'warning'}: {problem}")
+        for line in problems.lines(result, colour=sys.stdout.isatty()):
+            print(line)
         count = len(result.rules)
         typer.echo(f"{count} rules, {len(result.errors)} errors, {len(result.warnings)} warnings", err=True)
     if result.errors:
         raise typer.Exit(1)
-
-
-def _result(name: str, problems: "Sequence[Problem]") -> dict[str, Any]:
-    mine = [problem for problem in problems if problem.file == name]
-    errors = [_entry(problem) for problem in mine if problem.is_error]
-    warnings = [_entry(problem) for problem in mine if not problem.is_error]
-    return {"name": name, "successful": not errors, "errors": errors, "warnings": warnings}
-
-
-def _entry(problem: "Problem") -> dict[str, Any]:
-    from tiercel.rules.problems import ERRORS, WARNINGS
-
-    position = {"name": problem.file, "line": problem.place.line, "column": problem.place.column, "offset": 0}
-    place = {"item_type": problem.item_type, "item_name": problem.item, "position": position}
-    return {
-        "code": problem.code,
-        "codedesc": (ERRORS | WARNINGS)[problem.code],
-        "message": problem.message,
-        "context": {"locations": [place]},
-    }
 
 
 @app.command("list")
