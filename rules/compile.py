@@ -48,6 +48,8 @@ class CompiledRule:
     """What stands in the tree for each macro in it, outer ones first."""
     lists: tuple[str, ...] = ()
     exceptions: tuple[exceptions.Shape, ...] = ()
+    extra: tuple[tuple[str, str | None], ...] = ()
+    """Further output_fields: a field by its name, or a name and the format of a text."""
 
 
 def compile_all(

@@ -79,10 +79,10 @@ class Loaded:
             raise problem.error()
         return self
 
-    def plan(self, *, matching: Literal["first", "all"] = "first") -> str:
-        """The enabled rules as the engine reads them."""
+    def plan(self, *, matching: Literal["first", "all"] = "first", base64: bool = False) -> str:
+        """The enabled rules as the engine reads them; `base64`: how alerts show buffers."""
         self.check()
-        planner = Planner(matching=matching)
+        planner = Planner(matching=matching, base64=base64)
         for rule in self.rules:
             if rule.enabled:
                 planner.add(
@@ -93,6 +93,7 @@ class Loaded:
                     tags=rule.tags,
                     source=rule.source,
                     codes=rule.codes,
+                    extra=rule.extra,
                 )
         return planner.plan()
 

@@ -1,12 +1,11 @@
 """`tiercel rules check` and `list`, and how the other commands load rules."""
 
-import fnmatch
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,12 +18,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check and list rule files.")
 
-PRIORITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
-
 
 def load(settings: "Worker") -> "RuleSet":
     """The rule set of the configuration, compiled; RuleError with file, line and column if a file is wrong."""
-    return compiled(loaded(settings.rules), settings.matching)
+    return compiled(chosen(loaded(settings.rules), settings), settings)
 
 
 def loaded(paths: Sequence[str | Path]) -> "Loaded":
@@ -34,37 +31,19 @@ def loaded(paths: Sequence[str | Path]) -> "Loaded":
     return rules_from(paths)
 
 
-def compiled(rules: "Loaded", matching: Literal["first", "all"]) -> "RuleSet":
+def chosen(rules: "Loaded", settings: "Worker") -> "Loaded":
+    """What the configuration makes of them: which are on, and what their alerts carry besides."""
+    from tiercel.rules import choice
+
+    found = choice.chosen(rules.rules, settings.select, settings.priority)
+    return replace(rules, rules=choice.appended(found, settings.append_output))
+
+
+def compiled(rules: "Loaded", settings: "Worker") -> "RuleSet":
     """What the engine evaluates."""
     from tiercel._engine import RuleSet
 
-    return RuleSet(rules.plan(matching=matching))
-
-
-def select(
-    rules: "Loaded",
-    *,
-    disable_tags: Sequence[str] = (),
-    only_tags: Sequence[str] = (),
-    disable: Sequence[str] = (),
-    min_priority: str = "debug",
-) -> None:
-    """Disable what the options of `replay` exclude."""
-    wanted = min_priority.lower()
-    least = [number for number, name in enumerate(PRIORITIES) if name.startswith(wanted)] if wanted else []
-    if len(least) != 1:
-        raise typer.BadParameter(f"{min_priority!r} is none of {', '.join(PRIORITIES)}", param_hint="--min-priority")
-    rules.rules = [
-        replace(
-            rule,
-            enabled=(rule.enabled or bool(only_tags))
-            and not set(rule.tags) & set(disable_tags)
-            and (not only_tags or bool(set(rule.tags) & set(only_tags)))
-            and not any(fnmatch.fnmatchcase(rule.name, pattern) for pattern in disable)
-            and PRIORITIES.index(rule.priority.lower()) <= least[0],
-        )
-        for rule in rules.rules
-    ]
+    return RuleSet(rules.plan(matching=settings.matching, base64=settings.buffer_format_base64))
 
 
 @app.command()
