@@ -50,6 +50,8 @@ class CompiledRule:
     lists: tuple[str, ...] = ()
     exceptions: tuple[exceptions.Shape, ...] = ()
     throttle: Throttle | None = None
+    extra: tuple[tuple[str, str | None], ...] = ()
+    """Further output_fields: a field by its name, or a name and the format of a text."""
 
 
 def compile_all(

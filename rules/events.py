@@ -8,7 +8,8 @@ from tiercel.rules.check import EVENT_TYPES
 from tiercel.rules.fields import event_codes, rule_codes
 from tiercel.rules.tree import And, Check, FieldRef, Fold, Node, Not, Or, Text, fold
 
-Codes = int
+Codes = frozenset[int]
+Bits = int
 """A set of codes as the bits of a number: unions and intersections of hundreds of codes cost one step."""
 
 
@@ -18,34 +19,37 @@ class Events:
     def __init__(self) -> None:
         self._fold = Fold(_visit)
 
-    def of(self, tree: Node) -> frozenset[int]:
+    def of(self, tree: Node) -> Codes:
         """Codes for one condition."""
-        bits = self._fold(tree)[0]
-        return rule_codes() if bits == _every() else frozenset(code for code in rule_codes() if bits >> code & 1)
+        return _codes(self._fold(tree)[0])
 
 
-def codes(tree: Node) -> frozenset[int]:
+def _codes(bits: Bits) -> Codes:
+    return rule_codes() if bits == _every() else frozenset(code for code in rule_codes() if bits >> code & 1)
+
+
+def codes(tree: Node) -> Codes:
     """Codes of the events on which the condition may hold."""
     return Events().of(tree)
 
 
-def _bits(numbers: frozenset[int]) -> Codes:
+def _bits(numbers: Codes) -> Bits:
     return sum(1 << number for number in numbers)
 
 
 @cache
-def _every() -> Codes:
+def _every() -> Bits:
     return _bits(rule_codes())
 
 
 @cache
-def _named(name: str) -> Codes:
+def _named(name: str) -> Bits:
     """Codes for a name in `evt.type`; all where it is unknown."""
     found = event_codes().get(name)
     return _every() if found is None else _bits(found) & _every()
 
 
-def _visit(node: Node, below: list[tuple[Codes, Codes]]) -> tuple[Codes, Codes]:
+def _visit(node: Node, below: list[tuple[Bits, Bits]]) -> tuple[Bits, Bits]:
     """The codes on which the node may be true, and those on which it may be false (so `not` only swaps)."""
     every = _every()
     match node:
@@ -75,7 +79,7 @@ def _texts(check: Check) -> list[str]:
     return [text.text for text in check.right] if isinstance(check.right, tuple) else []
 
 
-def _by_type(check: Check) -> tuple[Codes, Codes]:
+def _by_type(check: Check) -> tuple[Bits, Bits]:
     every = _every()
     if check.operator not in ("=", "!=", "in", "intersects") or check.modifier not in (None, "anyof"):
         return every, every
@@ -90,7 +94,7 @@ def _by_type(check: Check) -> tuple[Codes, Codes]:
     return named, others
 
 
-def _by_number(check: Check) -> tuple[Codes, Codes]:
+def _by_number(check: Check) -> tuple[Bits, Bits]:
     """Numbers of events begin at 1, so `evt.num = 0` is how one writes "never"."""
     every, none = _every(), 0
     numbers = [text for text in _texts(check) if text.lstrip("+-").isdigit()]
@@ -110,13 +114,13 @@ def _by_number(check: Check) -> tuple[Codes, Codes]:
     return (none, every) if never else (every, none) if always else (every, every)
 
 
-def codes_of_each(tree: Node) -> dict[int, frozenset[int]]:
+def codes_of_each(tree: Node) -> dict[int, Codes]:
     """As `codes`, of the condition and of every part of it, by identity."""
-    found: dict[int, frozenset[int]] = {}
+    found: dict[int, Codes] = {}
 
-    def visit(node: Node, below: list[tuple[Codes, Codes]]) -> tuple[Codes, Codes]:
+    def visit(node: Node, below: list[tuple[Bits, Bits]]) -> tuple[Bits, Bits]:
         both = _visit(node, below)
-        found[id(node)] = frozenset(code for code in rule_codes() if both[0] >> code & 1)
+        found[id(node)] = _codes(both[0])
         return both
 
     fold(tree, visit)

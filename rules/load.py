@@ -85,17 +85,18 @@ class Loaded:
         self,
         *,
         matching: Literal["first", "all"] = "first",
+        base64: bool = False,
         throttled: bool = False,
         default: Throttle | None = None,
         resolver: Resolver = resolve_host,
         version: Callable[[], str] | None = None,
     ) -> str:
-        """The enabled rules as the engine reads them.
+        """The enabled rules as the engine reads them; `base64`: how alerts show buffers.
 
         `throttled`: as rules say, and by `default` where they say nothing; else every alert passes.
         """
         self.check()
-        planner = Planner(matching=matching, resolver=resolver)
+        planner = Planner(matching=matching, base64=base64, resolver=resolver)
         for rule in self.rules:
             if rule.enabled:
                 planner.add(
@@ -107,6 +108,7 @@ class Loaded:
                     source=rule.source,
                     codes=rule.codes,
                     throttle=(rule.throttle or default) if throttled else None,
+                    extra=rule.extra,
                 )
         return planner.plan(version)
 

@@ -59,8 +59,14 @@ def resolve_host(name: str) -> list[str]:
 class Planner:
     """Collects rules; `plan()` is what the engine reads."""
 
-    def __init__(self, *, matching: Literal["first", "all"] = "first", resolver: Resolver = resolve_host) -> None:
-        self.matching, self.resolver = matching, cache(resolver)
+    def __init__(
+        self,
+        *,
+        matching: Literal["first", "all"] = "first",
+        base64: bool = False,
+        resolver: Resolver = resolve_host,
+    ) -> None:
+        self.matching, self.base64, self.resolver = matching, base64, cache(resolver)
         self.operands, self.nodes = _Table(), _Table()
         self.rules: list[Row] = []
         self.texts: set[int] = set()
@@ -77,23 +83,33 @@ class Planner:
         source: str = "syscall",
         codes: Iterable[int] | None = None,
         throttle: Throttle | None = None,
+        extra: Iterable[tuple[str, str | None]] = (),
     ) -> None:
-        """Add a rule whose condition has passed `check_condition`; `codes` as rules.events finds them."""
+        """Add a rule whose condition has passed `check_condition`; `codes` as rules.events finds them.
+
+        `extra`: further output_fields, a field by its name or a name and the format of a text.
+        """
         node = self._fold(condition)
-        sha256 = _digest([name, self.nodes.digests[node], output, priority, sorted(tags), source])
-        self.rules.append(
-            {
-                "name": name,
-                "source": source,
-                "priority": priority,
-                "tags": sorted(tags),
-                "output": output,
-                "node": node,
-                "codes": sorted(self._events.of(condition) if codes is None else codes),
-                "sha256": sha256,
-                **({"throttle": asdict(throttle)} if throttle is not None and throttle.burst else {}),
-            }
-        )
+        # What is not the default is a part more: ids of alerts stay as they were without it.
+        parts: list[object] = [name, self.nodes.digests[node], output, priority, sorted(tags), source]
+        row: Row = {
+            "name": name,
+            "source": source,
+            "priority": priority,
+            "tags": sorted(tags),
+            "output": output,
+            "node": node,
+            "codes": sorted(self._events.of(condition) if codes is None else codes),
+        }
+        fields = [{"field": key} if form is None else {"text": {"key": key, "format": form}} for key, form in extra]
+        if fields:
+            row["extra"] = fields
+            parts.append(fields)
+        if self.base64:
+            parts.append("base64")
+        if throttle is not None and throttle.burst:
+            row["throttle"] = asdict(throttle)
+        self.rules.append(row | {"sha256": _digest(parts)})
 
     def version(self) -> str:
         """sha256 over all rules, in order."""
@@ -107,6 +123,7 @@ class Planner:
             "format": FORMAT,
             "version": version() if version else self.version(),
             "matching": self.matching,
+            "base64": self.base64,
             "operands": self.operands.rows,
             "nodes": nodes,
             "rules": rules,

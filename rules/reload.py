@@ -112,7 +112,7 @@ class Reloader:
             return
         self._signature = now
         try:
-            files = sets.read(self._given, self.current.files.matching, self.current.files.throttle)
+            files = sets.read(self._given, self.current.files.options)
             # Names are looked up only where the texts are new, or somebody asks: a version does not change by itself.
             same = [text for _, text in files.files] == [text for _, text in self.current.files.files]
             if same and not forced:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
+
+from pydantic import ValidationError
 
 from tiercel._engine import RuleSet
+from tiercel.config import RuleOptions
 from tiercel.errors import TiercelError
-from tiercel.rules.load import Loader, files_of, library, text_of
+from tiercel.rules import choice, throttle
+from tiercel.rules.load import Loaded, Loader, files_of, library, text_of
 from tiercel.rules.plan import Resolver, resolve_host
 from tiercel.rules.problems import Problem
-from tiercel.rules.throttle import Throttle
-
-Matching = Literal["first", "all"]
 
 FORMAT = 1
 MAX_FILES = 10_000
@@ -46,8 +47,7 @@ class RuleFiles:
     """
 
     files: tuple[tuple[str, str], ...]
-    matching: Matching = "first"
-    throttle: Throttle | None = None
+    options: RuleOptions = field(default_factory=RuleOptions)
     hosts: Mapping[str, tuple[str, ...]] | None = None
     shipped: bool = False
 
@@ -57,19 +57,16 @@ class RuleFiles:
         content = {
             "files": [text for _, text in self.files],
             "hosts": {name: list(addresses) for name, addresses in sorted((self.hosts or {}).items())},
-            "matching": self.matching,
-            "throttle": self.throttle.written() if self.throttle else None,
+            "options": written(self.options),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def pack(self) -> bytes:
         """The content as one message."""
-        throttle = self.throttle and [list(self.throttle.per), self.throttle.burst, self.throttle.every]
         content = {
             "format": FORMAT,
             "files": self.files,
-            "matching": self.matching,
-            "throttle": throttle,
+            "options": written(self.options),
             "hosts": {name: list(addresses) for name, addresses in (self.hosts or {}).items()},
             "shipped": self.shipped,
         }
@@ -91,7 +88,37 @@ class CompiledSet:
         return len(self.rules.names)
 
 
-def read(paths: Iterable[str | Path], matching: Matching = "first", throttle: Throttle | None = None) -> RuleFiles:
+def written(options: RuleOptions) -> dict[str, Any]:
+    """Options as JSON has them; those of a worker without what else it is told."""
+    return options.model_dump(mode="json", include=set(RuleOptions.model_fields))
+
+
+def chosen(rules: Loaded, options: RuleOptions) -> Loaded:
+    """What the options make of rules: which are on, and what their alerts carry besides. ConfigError."""
+    found = choice.chosen(rules.rules, options.select, options.priority)
+    return replace(rules, rules=choice.appended(found, options.append_output))
+
+
+def plan(
+    rules: Loaded,
+    options: RuleOptions,
+    *,
+    throttled: bool,
+    resolver: Resolver = resolve_host,
+    version: Callable[[], str] | None = None,
+) -> str:
+    """The rules as the engine reads them, with what the options make of them. RuleError, ConfigError."""
+    return chosen(rules, options).plan(
+        matching=options.matching,
+        base64=options.buffer_format_base64,
+        throttled=throttled,
+        default=throttle.of_settings(options.throttle_burst, options.throttle_every_s),
+        resolver=resolver,
+        version=version,
+    )
+
+
+def read(paths: Iterable[str | Path], options: RuleOptions | None = None) -> RuleFiles:
     """The content of files and directories, without any the shipped rules. RefusedError names what is unreadable."""
     given = [Path(path) for path in paths]
     files, errors, found = [], [], list[Path]()
@@ -108,7 +135,8 @@ def read(paths: Iterable[str | Path], matching: Matching = "first", throttle: Th
             files.append((str(path), text))
     if errors:
         raise RefusedError(errors)
-    return RuleFiles(tuple(files), matching, throttle, shipped=not given)
+    own = RuleOptions.model_validate(written(options)) if options else RuleOptions()
+    return RuleFiles(tuple(files), own, shipped=not given)
 
 
 def unpack(message: bytes) -> RuleFiles:
@@ -127,24 +155,19 @@ def unpack(message: bytes) -> RuleFiles:
 def _checked(content: Any) -> RuleFiles:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
-    files, hosts, throttle = content.get("files"), content.get("hosts"), content.get("throttle")
+    files, hosts = content.get("files"), content.get("hosts")
     if not isinstance(files, list) or len(files) > MAX_FILES or not all(_texts(file, 2) for file in files):
         raise ValueError("its files are no names and texts")
     if not isinstance(hosts, dict) or not all(_texts(addresses) for addresses in hosts.values()):
         raise ValueError("its hosts are no names with addresses")
-    if content.get("matching") not in ("first", "all"):
-        raise ValueError("it does not say whether the first rule that matches ends the search")
-    default = None
-    if throttle is not None:
-        match throttle:
-            case [[], int(burst), int(every)] if 0 < burst <= 1_000_000 and 0 < every < 1 << 53:
-                default = Throttle((), burst, every)
-            case _:
-                raise ValueError("its throttle is none")
+    try:
+        options = RuleOptions.model_validate(content.get("options"))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(f"its options are none: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     return RuleFiles(
         tuple((name, text) for name, text in files),
-        cast("Matching", content["matching"]),
-        default,
+        options,
         {name: tuple(addresses) for name, addresses in hosts.items()},
         shipped=content.get("shipped") is True,
     )
@@ -182,10 +205,7 @@ def compiled(files: RuleFiles, *, resolver: Resolver = resolve_host) -> Compiled
         return complete[0].version
 
     try:
-        plan = loaded.plan(
-            matching=files.matching, throttled=True, default=files.throttle, resolver=look_up, version=version
-        )
-        rules = RuleSet(plan)
+        rules = RuleSet(plan(loaded, files.options, throttled=True, resolver=look_up, version=version))
     except (TiercelError, ValueError) as error:
         raise RefusedError([str(error)]) from None
     return CompiledSet(complete[0], rules.version, rules, loaded.warnings)

@@ -36,6 +36,8 @@ pub struct Format {
     tokens: Vec<Token>,
     /// Whether an absent field prints `<NA>`; otherwise it suppresses the whole line.
     tolerant: bool,
+    /// Whether buffers are base64.
+    base64: bool,
 }
 
 /// How a time field is written.
@@ -92,19 +94,36 @@ impl Format {
             Some(rest) => Ok(Format {
                 tokens: tokens(rest)?,
                 tolerant: true,
+                base64: false,
             }),
             None => Ok(Format {
                 tokens: tokens(text)?,
                 tolerant: false,
+                base64: false,
             }),
         }
     }
 
     /// As the output of a rule: absent fields print `<NA>`.
-    pub fn rule(text: &str) -> Result<Format, FormatError> {
+    pub fn rule(text: &str, base64: bool) -> Result<Format, FormatError> {
         Ok(Format {
             tokens: tokens(text)?,
             tolerant: true,
+            base64,
+        })
+    }
+
+    /// The value of one field or transformer.
+    pub fn one(text: &str, base64: bool) -> Result<Format, FormatError> {
+        let token = Token::Field {
+            name: text.to_owned(),
+            operand: operand(text)?,
+            width: None,
+        };
+        Ok(Format {
+            tokens: vec![token],
+            tolerant: true,
+            base64,
         })
     }
 
@@ -119,7 +138,7 @@ impl Format {
                     if value.is_absent() && !self.tolerant {
                         return None;
                     }
-                    let piece = text(operand, &value);
+                    let piece = self.encoded(operand, &value).unwrap_or_else(|| text(operand, &value));
                     match width {
                         Some(width) => pad(&String::from_utf8_lossy(&piece), *width, &mut out),
                         None => out.extend_from_slice(&piece),
@@ -142,10 +161,29 @@ impl Format {
             if let Token::Field { name, operand, .. } = token
                 && out.iter().all(|(seen, _)| seen != name)
             {
-                out.push((name.clone(), json(operand, facts)));
+                let value = if self.base64 {
+                    operand.value(facts)
+                } else {
+                    Value::Absent
+                };
+                let shown = match self.encoded(operand, &value) {
+                    Some(text) => OutputValue::Text(String::from_utf8_lossy(&text).into_owned()),
+                    None => json(operand, facts),
+                };
+                out.push((name.clone(), shown));
             }
         }
         out
+    }
+
+    /// The base64 of a buffer, if buffers are to be shown so.
+    fn encoded(&self, operand: &Operand, value: &Value<'_>) -> Option<Vec<u8>> {
+        match operand {
+            Operand::Field(field, _) if self.base64 && field.info().kind == ParamType::Bytebuf => {
+                value.bytes().map(base64)
+            }
+            _ => None,
+        }
     }
 
     /// Names of the fields, as they key `fields`.
@@ -160,6 +198,19 @@ impl Format {
         }
         names
     }
+}
+
+/// Base64 with padding.
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0, |bits: u32, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        let letters = (0..4).map(|at| LETTERS[(bits >> (18 - 6 * at)) as usize & 63]);
+        out.extend(letters.take(group.len() + 1));
+        out.resize(out.len() + 3 - group.len(), b'=');
+    }
+    out
 }
 
 /// Cut or padded with blanks to `width` characters.

@@ -64,6 +64,21 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _read_yaml(value: object) -> object:
+    """A list as YAML in a text, as the environment and options give it; one entry is a list of one."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _lower(value: object) -> object:
+    word = value.lower() if isinstance(value, str) else value
+    return "informational" if word == "info" else word
+
+
 Words = Annotated[list[str], BeforeValidator(_split)]
 
 
@@ -197,13 +212,82 @@ class Collector(Group):
     )
 
 
-class Worker(Group):
-    """How raw events are enriched and matched."""
+class Chosen(Group):
+    """Rules by name, `*` standing for any text, or by tag."""
 
-    rules: Words = Field([], description="Rule files or directories; empty: the rules that come with tiercel.")
+    rule: str | None = None
+    tag: str | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.rule is None and self.tag is None:
+            raise ValueError("needs `rule` or `tag`")
+        return self
+
+
+class Selection(Group):
+    """Switches rules on or off: `{disable: {rule: "*"}}`, `{enable: {tag: network}}`."""
+
+    enable: Chosen | None = None
+    disable: Chosen | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.enable is None) == (self.disable is None):
+            raise ValueError("needs either `enable` or `disable`")
+        return self
+
+    @property
+    def what(self) -> Chosen:
+        """Which rules it concerns."""
+        what = self.enable or self.disable
+        assert what is not None
+        return what
+
+
+class Match(Group):
+    """Rules that have this source, this name and all of these tags."""
+
+    source: str | None = None
+    rule: str | None = None
+    tags: list[str] = []
+
+
+class AppendOutput(Group):
+    """What the alerts of some rules carry besides; a text alone is `extra_output` for all rules."""
+
+    match: Match = Match()
+    extra_output: str | None = None
+    extra_fields: list[str | dict[str, str]] = []
+    suggested_output: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return {"extra_output": value} if isinstance(value, str) else value
+
+
+class RuleOptions(Group):
+    """What decides, beside the rule files, which alerts there are and what they say. Part of a rule set's version."""
+
     matching: Literal["first", "all"] = Field(
         "first", description="Whether only the first rule that matches an event fires, or every one."
     )
+    select: Annotated[list[Selection], BeforeValidator(_read_yaml)] = Field(
+        [],
+        description="Switches rules on and off, in order, as Falco's `rules`: a list of `{enable: …}` and "
+        "`{disable: …}` with `{rule: NAME}`, where `*` stands for any text, or `{tag: TAG}`.",
+    )
+    priority: Annotated[
+        Literal["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"],
+        BeforeValidator(_lower),
+    ] = Field("debug", description="Only rules at least this urgent, as Falco's `priority`.")
+    append_output: Annotated[list[AppendOutput], BeforeValidator(_read_yaml)] = Field(
+        [],
+        description="Adds to alerts, as Falco's `append_output`: a list of `{match: {source, rule, tags}, "
+        "extra_output, extra_fields: [FIELD or {KEY: FORMAT}], suggested_output}`.",
+    )
+    buffer_format_base64: bool = Field(False, description="Whether alerts show buffers as base64 instead of text.")
     throttle_burst: int = Field(
         0,
         ge=0,
@@ -212,6 +296,12 @@ class Worker(Group):
         "their own; the others are counted. 0: all pass.",
     )
     throttle_every_s: int = Field(60, ge=1, le=86_400, description="Seconds in which throttle_burst alerts pass.")
+
+
+class Worker(RuleOptions):
+    """How raw events are enriched and matched."""
+
+    rules: Words = Field([], description="Rule files or directories; empty: the rules that come with tiercel.")
     max_throttled: int = Field(
         8192, ge=16, description="Most windows of throttled rules open for a host; one that goes tells its count."
     )
@@ -438,6 +528,10 @@ def _sentence(error: ValidationError, path: Path, content: Mapping[str, Any], gi
     else:
         place = f"{path}: " if group in content else ""
     name = f"{group}.{key}" if key else group
+    if len(fault["loc"]) > 2:
+        name += "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"][2:])
+        reason = "no such key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+        return f"{place}{name}: {reason}"
     if fault["type"] == "extra_forbidden":
         return f"{place}{name}: no such key (known: {', '.join(keys().get(group, {}) if key else keys())})"
     return f"{place}{name}: {fault['msg'].removeprefix('Value error, ')}"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tiercel._engine import Batch, Format, Host
-from tiercel.commands.rules import compiled, loaded
+from tiercel._engine import Batch, Format, Host, RuleSet
+from tiercel.commands.rules import loaded
 from tiercel.local import bundled_capture
 from tiercel.recording import Capture
 from tiercel.schemas import alerts as rendering
@@ -46,7 +46,7 @@ def test_every_shipped_rule_fires_once(capture: Capture, golden: Golden) -> None
     found = loaded([])
     bodies = list(_alerts(capture))
     alerts = [avro.decode("alert", avro.frame("alert", body)) for body in bodies]
-    assert sorted(alert["rule"] for alert in alerts) == sorted(compiled(found, "first").names)
+    assert sorted(alert["rule"] for alert in alerts) == sorted(RuleSet(found.plan()).names)
     golden("demo.alerts.txt", "".join(rendering.line(rendering.row(alert)) + "\n" for alert in alerts))
 
 
@@ -59,7 +59,7 @@ def test_the_recording_tells_nothing_private(capture: Capture) -> None:
 
 
 def _alerts(capture: Capture) -> Iterator[bytes]:
-    host, rules = Host(), compiled(loaded([]), "first")
+    host, rules = Host(), RuleSet(loaded([]).plan())
     header = {"host_id": "demo", "host": "demo", "boot_id": "b", "run": 1, "first_seq": 1}
     header |= {"produced": 0, "delivered": 0, "lost": []}
     for batch in capture:

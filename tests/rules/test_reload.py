@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from tiercel.config import Worker
 from tiercel.rules import reload, sets
 from tiercel.rules.reload import Reloader
 from tiercel.rules.sets import CompiledSet, RefusedError, RuleFiles
-from tiercel.rules.throttle import of_settings
 from tiercel.testing.services import eventually
 
 RULE = "- rule: {0}\n  desc: d\n  condition: evt.type = openat\n  output: o\n  priority: NOTICE\n"
@@ -179,32 +179,35 @@ def test_asked_to_it_looks_up_host_names_anew(watch: Watch, file: Path, monkeypa
 
 def test_a_set_is_a_message_that_compiles_to_the_same(file: Path) -> None:
     file.write_text(RULE.format("one").replace("openat", "connect and fd.sip.name = example.test"))
-    read = sets.read([file], "all", of_settings(5, 60))
+    read = sets.read([file], Worker(matching="all", throttle_burst=5, select=[{"enable": {"rule": "*"}}]))
     made = sets.compiled(read, resolver=lambda _: ["192.0.2.1", "2001:db8::1"])
     told = sets.unpack(made.files.pack())
     assert told == made.files
     again = sets.compiled(told, resolver=lambda name: pytest.fail(f"{name} is looked up"))
     assert (again.version, told.version) == (made.version, made.version)
     assert made.rules.version == made.version
-    other = RuleFiles((("elsewhere.yaml", told.files[0][1]),), told.matching, told.throttle, told.hosts)
+    other = RuleFiles((("elsewhere.yaml", told.files[0][1]),), told.options, told.hosts)
     assert other.version == made.version, "where a file lies does not matter"
     for changed in (
-        RuleFiles(told.files, "first", told.throttle, told.hosts),
-        RuleFiles(told.files, "all", None, told.hosts),
-        RuleFiles(told.files, "all", told.throttle, {"example.test": ()}),
-        RuleFiles((("x", told.files[0][1] + "\n"),), "all", told.throttle, told.hosts),
+        *(
+            RuleFiles(told.files, told.options.model_copy(update={key: value}), told.hosts)
+            for key, value in {"matching": "first", "throttle_burst": 0, "select": [], "priority": "error"}.items()
+        ),
+        RuleFiles(told.files, told.options, {"example.test": ()}),
+        RuleFiles((("x", told.files[0][1] + "\n"),), told.options, told.hosts),
     ):
         assert changed.version != made.version
 
 
-GOOD: dict[str, Any] = {"format": 1, "files": [["a", "b"]], "matching": "all", "throttle": None, "hosts": {}}
+GOOD: dict[str, Any] = {"format": 1, "files": [["a", "b"]], "options": {"matching": "all"}, "hosts": {}}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"format": 2}, {"files": 3}, {"files": [["a"]]}, {"files": [["a", 1]]}, {"files": [["a", "b"]] * 10_001},
-        {"matching": "some"}, {"throttle": []}, {"throttle": [["x"], 1, 1]}, {"throttle": [[], -1, 5]}, {"hosts": []},
+        {"options": {"matching": "some"}}, {"options": []}, {"options": {"throttle_burst": -1}}, {"hosts": []},
+        {"options": {"max_threads": 7}}, {"options": {"select": [{"enable": {}}]}}, {"options": None},
         {"hosts": {"a": "b"}}, {"hosts": {"a": [1]}},
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     facts::{Alert, BatchHeader, Origin, OutputValue},
-    format::Format,
+    format::{Format, FormatError},
     generated::{
         events::{EVENT_COUNT, EventKind},
         fields::Field,
@@ -35,7 +35,7 @@ use crate::{
     value::{Facts, FieldArg, Value, Version},
 };
 use graph::Graph;
-use plan::{Matching, Plan, PlanError, RuleRow, invalid};
+use plan::{ExtraRow, Matching, Plan, PlanError, RuleRow, invalid};
 use profile::{Meter, Profile, Unmetered};
 use programs::Programs;
 
@@ -51,6 +51,8 @@ pub struct Rule {
     pub sha256: String,
     pub output: Format,
     pub throttle: Option<Limit>,
+    /// What output_fields hold beyond the fields of the output: a field's value without, a text with a name.
+    extra: Vec<(Option<String>, Format)>,
     node: u32,
 }
 
@@ -103,7 +105,7 @@ impl RuleSet {
                     None => return invalid(format!("there is no event with code {code}")),
                 }
             }
-            rules.push(Rule::compile(row)?);
+            rules.push(Rule::compile(row, plan.base64)?);
         }
         Ok(RuleSet {
             version: plan.version,
@@ -167,8 +169,20 @@ impl RuleSet {
 
     /// The output of a rule on an event, and the fields in it by name.
     pub fn alert_text<F: Facts>(&self, rule: u32, facts: &F) -> (String, Vec<(String, OutputValue)>) {
-        let output = &self.rules[rule as usize].output;
-        (output.message(facts), output.fields(facts))
+        let rule = &self.rules[rule as usize];
+        let mut fields = rule.output.fields(facts);
+        for (key, format) in &rule.extra {
+            let found = match key {
+                Some(key) => vec![(key.clone(), OutputValue::Text(format.message(facts)))],
+                None => format.fields(facts),
+            };
+            for (name, value) in found {
+                if fields.iter().all(|(known, _)| *known != name) {
+                    fields.push((name, value));
+                }
+            }
+        }
+        (rule.output.message(facts), fields)
     }
 
     /// What a summary of a throttled rule says of it.
@@ -226,18 +240,23 @@ impl RuleSet {
 }
 
 impl Rule {
-    fn compile(row: &RuleRow) -> Result<Rule, PlanError> {
+    fn compile(row: &RuleRow, base64: bool) -> Result<Rule, PlanError> {
         let mut tags = row.tags.clone();
         tags.sort();
+        let wrong = |error| PlanError::Invalid(format!("output of {:?}: {error}", row.name));
+        let extra = row.extra.iter().map(|extra| match extra {
+            ExtraRow::Field(name) => Ok((None, Format::one(name, base64)?)),
+            ExtraRow::Text { key, format } => Ok((Some(key.clone()), Format::rule(format, base64)?)),
+        });
         Ok(Rule {
             name: row.name.clone(),
             source: row.source.clone(),
             priority: row.priority.clone(),
             tags,
             sha256: row.sha256.clone(),
-            output: Format::rule(&row.output)
-                .map_err(|error| PlanError::Invalid(format!("output of {:?}: {error}", row.name)))?,
+            output: Format::rule(&row.output, base64).map_err(wrong)?,
             throttle: row.throttle.as_ref().map(Limit::compile).transpose()?,
+            extra: extra.collect::<Result<_, FormatError>>().map_err(wrong)?,
             node: row.node as u32,
         })
     }

@@ -34,6 +34,9 @@ pub struct Plan {
     pub version: String,
     #[serde(default)]
     pub matching: Matching,
+    /// Whether alerts show buffers as base64 instead of text.
+    #[serde(default)]
+    pub base64: bool,
     pub operands: Vec<OperandRow>,
     pub nodes: Vec<NodeRow>,
     pub rules: Vec<RuleRow>,
@@ -112,6 +115,9 @@ pub struct RuleRow {
     pub priority: String,
     pub tags: Vec<String>,
     pub output: String,
+    /// What output_fields hold beyond the fields of the output.
+    #[serde(default)]
+    pub extra: Vec<ExtraRow>,
     pub node: usize,
     /// Codes of the events on which the rule can match.
     pub codes: Vec<u16>,
@@ -127,6 +133,16 @@ pub struct ThrottleRow {
     pub per: Vec<String>,
     pub burst: u32,
     pub every: u64,
+}
+
+/// An entry of output_fields.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ExtraRow {
+    /// The value of a field (or transformer), under its own name.
+    Field(String),
+    /// A text with fields in it, under the name `key`.
+    Text { key: String, format: String },
 }
 
 impl Constant {

@@ -87,7 +87,16 @@ def replay(
     disable_rule: Annotated[
         Texts, typer.Option(metavar="PATTERN", help="Disable rules whose name matches, * allowed; repeatable.")
     ] = None,
-    min_priority: Annotated[str, typer.Option(metavar="P", help="Only rules at least this urgent.")] = "debug",
+    min_priority: Annotated[
+        str | None,
+        typer.Option(metavar="P", help="Only rules at least this urgent."),
+    ] = None,
+    append_output: Annotated[
+        Texts,
+        typer.Option(
+            metavar="TEXT", help="Add to every output, %fields allowed; or as worker.append_output; repeatable."
+        ),
+    ] = None,
     throttle: Annotated[
         bool, typer.Option("--throttle", help="Let rules be throttled, as they are live; else every alert is told.")
     ] = False,
@@ -96,21 +105,30 @@ def replay(
     ] = None,
 ) -> None:
     """Run rules over a capture, as Falco does: one alert a line, and a summary on stderr."""
-    from tiercel.commands.rules import compiled, default_throttle, loaded, select
+    from tiercel._engine import RuleSet
+    from tiercel.commands.rules import plan
     from tiercel.recording import Capture
+    from tiercel.rules.items import PRIORITIES, priority
 
+    if min_priority is not None and priority(min_priority) is None:
+        known = ", ".join(PRIORITIES)
+        raise typer.BadParameter(f"{min_priority!r} is none of {known}", param_hint="--min-priority")
     obj: Context = context.obj
-    settings = obj.settings(worker={"rules": rules, "matching": "all" if every else None}).worker
-    found = loaded(settings.rules)
-    select(
-        found,
-        disable_tags=disable_tag or (),
-        only_tags=enable_only_tag or (),
-        disable=disable_rule or (),
-        min_priority=min_priority,
-    )
-    ruleset = compiled(found, settings.matching, throttled=throttle, default=default_throttle(settings))
-    capture = Capture(file)
+    given = {
+        "rules": rules,
+        "matching": "all" if every else None,
+        "priority": min_priority,
+        "append_output": [entry for text in append_output for entry in _entries(text)] if append_output else None,
+    }
+    settings = obj.settings(worker=given).worker
+    chosen = [{"disable": {"rule": "*"}}] if enable_only_tag else []
+    chosen += [{"enable": {"tag": tag}} for tag in enable_only_tag or ()]
+    chosen += [{"disable": {"tag": tag}} for tag in disable_tag or ()]
+    chosen += [{"disable": {"rule": pattern}} for pattern in disable_rule or ()]
+    if chosen:
+        set_up = [selection.model_dump(exclude_none=True) for selection in settings.select]
+        settings = obj.settings(worker=given | {"select": [*set_up, *chosen]}).worker
+    ruleset, capture = RuleSet(plan(settings, throttled=throttle)), Capture(file)
     alerts = _stored(capture, file, ruleset, store) if store else _alerts(capture, file, ruleset)
     by_priority, by_rule = Counter[str](), Counter[str]()
     try:
@@ -121,6 +139,17 @@ def replay(
             _show(alert, as_json=as_json)
     finally:
         _summary(by_priority, by_rule)
+
+
+def _entries(text: str) -> list[Any]:
+    """What an option adds: a list or an entry as YAML; all else is a text."""
+    import yaml
+
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return [text]
+    return entries if isinstance(entries, list) else [entries if isinstance(entries, dict) else text]
 
 
 def _header(capture: "Capture", file: Path) -> dict[str, Any]:
