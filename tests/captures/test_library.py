@@ -22,8 +22,8 @@ ON_PURPOSE = {
     "Shell that reads from a connection": 1,
     "Standard input made a connection": 1,
 }
-"""What the workload does besides its work: it reads /etc/shadow, searches for id_rsa, runs a program from /dev/shm and hands a
-shell over a socket."""
+"""What the workload does besides its work: it reads /etc/shadow, searches for id_rsa, runs a program from /dev/shm and
+hands a shell over a socket."""
 Matching = Literal["first", "all"]
 MODES = pytest.mark.parametrize("matching", ["first", "all"])
 
