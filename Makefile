@@ -45,14 +45,16 @@ check: .setup/engine ## Format, lint and type-check everything; generated files 
 	$(BIN)/lint-imports
 	$(BIN)/python schemas/generate.py --check
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/rule_pages.py --check
 	cargo fmt --manifest-path engine/Cargo.toml --check
 	cargo clippy --manifest-path engine/Cargo.toml --quiet --no-default-features --all-targets -- -D warnings
 	cargo clippy --manifest-path engine/Cargo.toml --quiet --all-targets -- -D warnings
 	clang-format --dry-run -Werror $(filter-out probe/lib/events.h,$(filter %.c %.h,$(PROBE))) /dev/null
 
-generate: .setup/engine ## Render what follows from the tables in schemas/, and the reference in docs/
+generate: .setup/engine ## Render what follows from the tables in schemas/, the reference in docs/, a page for each rule
 	$(BIN)/python schemas/generate.py
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/rule_pages.py
 
 probe: .setup/packages ## Compile the probe
 	@scripts/setup.sh probe

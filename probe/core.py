@@ -38,6 +38,8 @@ WAITING = frozenset({
 })  # fmt: skip
 DATA_PATH = WAITING | {row[1] for row in generated.SYSCALLS if row[5]}
 
+MERE_CALLS = {"kexec_load", "kexec_file_load"}
+"""Traced although they have no program of their own: rare, and that they are called says enough."""
 
 COUNTERS = ("produced", "ring_full", "no_ring", "no_scratch", "excluded", "compat", "page_fault")
 
@@ -165,7 +167,7 @@ class Probe:
 
     def default_wanted(self) -> set[str]:
         """What `wanted=None` stands for."""
-        return {name for name in self.programs if name not in DATA_PATH} | {PROCEXIT}
+        return {name for name in self.programs if name not in DATA_PATH} | MERE_CALLS | {PROCEXIT}
 
     def set_wanted(self, names: Iterable[str]) -> None:
         """Trace these system calls from now on, and no others."""

@@ -12,7 +12,7 @@ from tiercel.schemas import tables
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("generator", ["schemas/generate.py", "scripts/reference.py"])
+@pytest.mark.parametrize("generator", ["schemas/generate.py", "scripts/reference.py", "scripts/rule_pages.py"])
 def test_generated_files_are_current(generator: str) -> None:
     done = subprocess.run([sys.executable, ROOT / generator, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

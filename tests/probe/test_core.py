@@ -86,6 +86,16 @@ def test_a_call_without_a_program_is_a_generic_event(trace: Tracer) -> None:
 
 
 @pytest.mark.bpf
+def test_a_new_kernel_is_noticed_without_a_program(trace: Tracer) -> None:
+    trace.probe.set_wanted(trace.probe.default_wanted())
+    try:
+        params = trace.one("syscall", lambda: syscall("kexec_load", 0, 0, 0, 1 << 40))  # no such flag: it does nothing
+    finally:
+        trace.probe.set_wanted(trace.probe.programs | {"procexit"})
+    assert params["nativeID"] == NUMBERS["kexec_load"]
+
+
+@pytest.mark.bpf
 def test_only_the_wanted_calls_are_traced(trace: Tracer) -> None:
     trace.probe.set_wanted({"getuid"})
     try:
