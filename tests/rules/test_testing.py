@@ -160,7 +160,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, place: 
         ("just a text", "a file of tests has the keys"),
         ("testz: []", "unknown key in a file of tests: 'testz'; did you mean tests?"),
         ("rules: [none.yaml]\ntests: [{}]", "there is no rule file 'none.yaml'"),
-        ("rules: [tiercel.yaml]\ndefaults: {opnat: {}}\ntests: [{}]", "unknown key in defaults: 'opnat'"),
+        ("rules: [00-macros.yaml]\ndefaults: {opnat: {}}\ntests: [{}]", "unknown key in defaults: 'opnat'"),
         ("rules: [{macro: m, condition: x}]\ntests: [{name: t, events: [], alerts: []}]", "has no events"),
         ("rules: [{macro: m, condition: x}]\ntests: [{name: t, events: [{read: }]}]", "needs `events`"),
         ("rules: [{macro: m, condition: x}]\ntests: [{name: t, capture: none, alerts: [x]}]", "there is no capture"),
@@ -213,7 +213,7 @@ def of_capture(tmp_path: Path, **keys: Any) -> str | None:
     shutil.copy(bundled_capture(), tmp_path / "demo.scap.gz")
     path = tmp_path / "x_test.yaml"
     said = "".join(f"  {key}: {value}\n" for key, value in keys.items())
-    path.write_text(f"rules: [tiercel.yaml]\ntests:\n- name: t\n  capture: demo.scap.gz\n{said}")
+    path.write_text(f"rules: [00-macros.yaml, execution.yaml]\ntests:\n- name: t\n  capture: demo.scap.gz\n{said}")
     return run(path)[0].failure
 
 
@@ -234,7 +234,7 @@ def test_captures(tmp_path: Path) -> None:
 def wrong(tmp_path: Path) -> Path:
     path = tmp_path / "wrong_test.yaml"
     path.write_text(
-        "rules: [tiercel.yaml]\ndefaults:\n  by: {exe: /usr/bin/curl}\ntests:\n"
+        "rules: [00-macros.yaml, network.yaml]\ndefaults:\n  by: {exe: /usr/bin/curl}\ntests:\n"
         f"- {{name: one, events: [{{connect: '203.0.113.7:4444'}}], alerts: [{CONNECTS}]}}\n"
         f"- {{name: two, events: [{{connect: '203.0.113.7:4444', by: /bin/sh}}], alerts: []}}\n"
         f"- {{name: three, events: [{{connect: '203.0.113.7:4444', by: /bin/sh}}], "
@@ -285,7 +285,7 @@ def test_coverage(tmp_path: Path) -> None:
 def test_two_thousand_tests_in_seconds(tmp_path: Path) -> None:
     path = tmp_path / "many_test.yaml"
     test = f"- {{name: t, events: [{{connect: '203.0.113.7:4444', by: /bin/sh}}], alerts: [{CONNECTS}]}}\n"
-    path.write_text("rules: [tiercel.yaml]\ntests:\n" + test * 2000)
+    path.write_text("rules: [00-macros.yaml, network.yaml]\ntests:\n" + test * 2000)
     outcomes = run(path)
     assert not any(outcome.failure for outcome in outcomes)
     assert sum(outcome.seconds for outcome in outcomes) < 10
