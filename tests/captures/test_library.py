@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from tiercel._engine import Host
-from tiercel.commands.rules import compiled, loaded
+from tiercel._engine import Host, RuleSet
+from tiercel.commands.rules import loaded
 from tiercel.recording import Capture
 from tiercel.schemas import avro
 
@@ -31,7 +31,7 @@ MODES = pytest.mark.parametrize("matching", ["first", "all"])
 def counts(name: str, matching: Matching) -> Counter[str]:
     """How often each rule fired."""
     assert SHARED
-    host, rules, capture = Host(), compiled(loaded([]), matching), Capture(SHARED / "captures" / name)
+    host, rules, capture = Host(), RuleSet(loaded([]).plan(matching=matching)), Capture(SHARED / "captures" / name)
     header = {"host_id": "h", "host": "h", "boot_id": "b", "run": 1, "first_seq": 1}
     header |= {"produced": 0, "delivered": 0, "lost": []}
     bodies = (body for batch in capture for body in host.replay(batch, rules, header=header))
