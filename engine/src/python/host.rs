@@ -59,6 +59,7 @@ impl Outcome {
 #[pymethods]
 impl PyHost {
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python, one a limit")]
     #[pyo3(signature = (*, max_threads = 262_144, max_fds = 4096, max_users = 262_144, max_containers = 8192,
         max_orphans = 262_144, max_exits = 8192, max_throttled = 8192, max_bytes = 1_073_741_824))]
     fn new(
