@@ -187,6 +187,16 @@ class RulesTopic:
         """Know a set without compiling it."""
         self._compiled.put(made.version, made)
 
+    def in_use(self) -> CompiledSet | None:
+        """The newest set that some partition has got: what goes on while the current one is refused."""
+        used = {entries[-1][1] for entries in self.rollout.entries.values()}
+        for version in [version for version in reversed(self._known) if version in used]:
+            try:
+                return self.compiled(version)
+            except RefusedError as refused:
+                log.error("recorded rules cannot be used: %s version=%s", refused, version[:12])
+        return None
+
     def _find(self, version: str) -> bytes | None:
         found: list[bytes | None] = []
         wanted = b"set/" + version.encode()

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,3 +83,30 @@ def test_wrong_options_are_one_line(rules: Path, options: tuple[str, ...], statu
     done = tiercel("replay", capture, "-r", rules, *options, home=rules.parent)
     assert (done.returncode, done.stdout) == (status, "")
     assert one_line(done.stderr)
+
+
+def test_throttled_alerts_and_their_counts_are_the_matches_here_and_in_history(tmp_path: Path) -> None:
+    file, dsn = tmp_path / "rules.yaml", f"chdb://{tmp_path / 'store'}"
+    file.write_text(
+        "- rule: Opens\n  desc: d\n  condition: evt.type in (open, openat)\n  output: o %proc.name\n"
+        "  priority: INFO\n  throttle: {per: [proc.name], burst: 2, every: 1s}\n"
+    )
+
+    def run(*arguments: str | Path) -> tuple[list[dict[str, Any]], str]:
+        done = tiercel(*arguments, "--json", home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    every, summary = run("replay", bundled_capture(), "-r", file)
+    few, throttled = run("replay", bundled_capture(), "-r", file, "--throttle", "--store", dsn)
+    told = [(alert.get("suppressed", 0), alert.get("summary", False)) for alert in few]
+    assert sum(count + (not summed) for count, summed in told) == len(every) > len(few)
+    assert throttled.endswith(summary), "what is counted are matches"
+    stored, _ = run("alerts", "--since", "5000w", "--limit", "1000000", "--dsn", dsn)
+
+    def by_id(alerts: list[dict[str, Any]]) -> dict[str, tuple[object, ...]]:
+        return {alert["id"]: (alert["output"], alert.get("suppressed"), alert.get("summary")) for alert in alerts}
+
+    assert by_id(stored) == by_id(few)
+    lines = tiercel("alerts", "--since", "5000w", "--limit", "1000000", "--dsn", dsn, home=tmp_path).stdout
+    assert lines.count(" more alerts of this rule suppressed in 1 s: ") == sum(summed for _, summed in told) > 0

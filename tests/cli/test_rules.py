@@ -112,3 +112,17 @@ def test_list(tmp_path: Path) -> None:
     none = tiercel("rules", "list", "nothing so called", home=tmp_path)
     assert (none.returncode, none.stdout) == (1, "")
     assert one_line(none.stderr)
+
+
+def test_list_shows_throttles_and_check_says_what_is_wrong_with_one(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    rule = "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: NOTICE\n  throttle: "
+    file.write_text(rule + "{per: [proc.name], burst: 5, every: 300s}\n")
+    told = json.loads(tiercel("rules", "list", file, "--json", home=tmp_path).stdout)
+    assert told["info"]["throttle"] == {"per": ["proc.name"], "burst": 5, "every": "5m"}
+    assert "5 of each proc.name in 5m" in tiercel("rules", "list", file, "r", home=tmp_path).stdout
+    assert tiercel("rules", "check", file, home=tmp_path).returncode == 0
+    file.write_text(rule + "{per: [proc.nmae], burst: 5, every: 300s}\n")
+    checked = tiercel("rules", "check", file, home=tmp_path)
+    assert checked.returncode == 1
+    assert f"{file}:6:20: " in checked.stdout + checked.stderr

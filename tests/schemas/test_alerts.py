@@ -34,6 +34,15 @@ def test_json_has_falcos_keys_and_ours() -> None:
     assert found["event"] == "host-1/boot-1/1000"
 
 
+def test_counts_of_throttled_alerts_are_told() -> None:
+    """One that passed says so beside its message, a summary in it; what counts nothing has no such keys."""
+    carrying, summary = row(suppressed=3), row(suppressed=4, summary=True, message="4 more alerts of this rule")
+    assert alerts.text(carrying).endswith(" Warning something happened (3 suppressed)")
+    assert alerts.text(summary).endswith(" Warning 4 more alerts of this rule")
+    counts = [[told.get(key) for key in ("suppressed", "summary")] for told in map(alerts.fields, (carrying, summary))]
+    assert counts == [[3, False], [4, True]]
+
+
 def test_text_is_escaped_as_falco_does() -> None:
     assert alerts.line(row(message='a "b" \\ \n c')).endswith('Warning a \\"b\\" \\\\ \\n c')
 

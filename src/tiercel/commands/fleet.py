@@ -107,7 +107,10 @@ def process(
 
 
 def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "CompiledSet":
-    """The files that are named, which are published and watched; else what the topic has; else the shipped rules."""
+    """The files that are named, which are published and watched; else what the topic has; else the shipped rules.
+
+    Where what the topic has is refused, the set before it that a worker has used goes on.
+    """
     from tiercel.commands.live import reloaded_by
     from tiercel.commands.rules import load_set
     from tiercel.rules.reload import Reloader, tell
@@ -124,13 +127,14 @@ def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "Co
     if not worker.rules and topic.current is not None and not topic.shipped:
         try:
             return topic.compiled(topic.current)
-        except RefusedError as refused:
-            tell(refused)
-            return load_set(worker)
+        except RefusedError:
+            # Adoption, which looks at it again, tells what is wrong.
+            return topic.in_use() or load_set(worker)
     first = load_set(worker)
     topic.keep(first)
     if topic.current != first.version:
         topic.publish(first)
+        topic.catch_up()
     if worker.rules:
         reloader = stack.enter_context(closing(Reloader(worker.rules, first, publish)))
         stack.enter_context(reloaded_by(reloader))
