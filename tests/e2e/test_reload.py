@@ -37,7 +37,7 @@ RULE = """
   priority: NOTICE
   throttle: {{per: [proc.name], burst: 2, every: 100ms}}
 """
-UNTHROTTLED = RULE.split("  throttle")[0]
+UNTHROTTLED = RULE.split("  throttle", maxsplit=1)[0]
 HOSTS = ("web1", "web2", "db1")
 HEAD = {"boot_id": "b", "run": 1, "produced": 0, "delivered": 0, "lost": []}
 Rows = list[tuple[str, bytes]]

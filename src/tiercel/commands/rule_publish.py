@@ -25,8 +25,8 @@ def publish(
 ) -> None:
     """Check rule files and give them to all workers, over the topic tiercel.rules.
 
-    What has an error is not published; all errors are told, and the exit status is 1. worker.matching and
-    worker.throttle_* of the configuration here go with the rules.
+    What has an error is not published; all errors are told, and the exit status is 1. What the configuration here says
+    of rules goes with them: worker.select, priority, append_output, buffer_format_base64, matching and throttle_*.
     """
     from tiercel.commands.rules import load_set
     from tiercel.joints import kafka as joint
@@ -43,7 +43,8 @@ def publish(
     except RefusedError as refused:
         for error in refused.errors:
             print(f"error: {error}")
-        raise TiercelError(f"not published: {len(refused.errors)} errors") from None
+        count = len(refused.errors)
+        raise TiercelError(f"not published: {count} error{'' if count == 1 else 's'}") from None
     for warning in made.warnings:
         print(f"warning: {warning}")
     client = settings.kafka.client()
