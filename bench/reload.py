@@ -14,6 +14,7 @@ from tiercel.processors.worker import Worker
 from tiercel.recording import Capture
 from tiercel.rules import sets
 from tiercel.rules.load import Loader
+from tiercel.rules.reload import beside_batches
 from tiercel.schemas import avro
 
 HEADER = {"host_id": "h", "host": "h", "boot_id": "b", "run": 1, "produced": 0, "delivered": 0, "lost": []}
@@ -52,6 +53,7 @@ def stalls(messages: list[bytes], paths: list[Path]) -> None:
     """Batches beside a compilation."""
     files = sets.read(paths)
     made = sets.compiled(files)
+    beside_batches()
     worker, done = Worker(made.rules), threading.Event()
     done.set()
     told("nothing beside", gaps(worker, messages, done, 2.0))

@@ -28,6 +28,7 @@ from tiercel.joints.registry import Registry
 from tiercel.processors.adopt import Adoption
 from tiercel.processors.rules_topic import RulesTopic
 from tiercel.processors.worker import Output, Worker
+from tiercel.rules.reload import beside_batches
 from tiercel.rules.sets import CompiledSet
 from tiercel.schemas import topics
 
@@ -232,6 +233,7 @@ def run(
 
     adoption = Adoption(rules, first, bounds, committed)
     adoption.look()
+    beside_batches()
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
         app = make(settings, limits, adoption, registry, directory)
