@@ -42,10 +42,11 @@ def tell(news: CompiledSet | RefusedError) -> None:
 
 
 def beside_batches() -> None:
-    """Let sets be compiled while batches are worked on; called once, when all is loaded and before work begins.
+    """Let sets be compiled while batches are worked on, in a fleet; called once, before work begins.
 
     Who compiles holds Python for five milliseconds each time that a batch wants it, by default, and a hundred where
-    the garbage collection looks through all that was loaded.
+    the garbage collection looks through all that was loaded. Not for a process that holds a chDB store: one that ends
+    while it inserts must not find its objects frozen.
     """
     sys.setswitchinterval(0.001)
     gc.collect()

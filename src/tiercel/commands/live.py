@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def up(
     from tiercel import local
     from tiercel.commands.rotation import on_rotation
     from tiercel.commands.rules import load_set
-    from tiercel.rules.reload import Reloader, beside_batches
+    from tiercel.rules.reload import Reloader
     from tiercel.rules.sets import RefusedError
 
     obj: Context = context.obj
@@ -65,7 +66,6 @@ def up(
     first = load_set(settings.worker)
     source, live = _source(settings, capture)
     news: deque[str] = deque(maxlen=1000)
-    beside_batches()
 
     def refused(new: "CompiledSet | RefusedError") -> None:
         if isinstance(new, RefusedError):
@@ -139,6 +139,8 @@ def interrupted() -> Iterator[threading.Event]:
 @contextmanager
 def reloaded_by(reloader: "Reloader", number: int = signal.SIGHUP) -> Iterator[None]:
     """This signal makes the rules be read anew, besides what else it does."""
+    # A set that is compiled holds Python for five milliseconds each time that a batch wants it, by default.
+    sys.setswitchinterval(0.001)
     before = signal.getsignal(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
