@@ -200,8 +200,8 @@ def page(rule: CompiledRule, tests: Tried) -> str:
         f"**False positives.** {parts['False positives']}\n",
         f"## Condition\n\n```\n{source_of(rule)}\n```\n",
         *meaning(rule),
-        "Lists stand in the same file or in `rules/library/00-macros.yaml`; `tiercel rules explain` shows which part of a "
-        "condition held for an event.\n",
+        "Lists stand in the same file or in `rules/library/00-macros.yaml`; `tiercel rules explain` shows which "
+        "part of a condition held for an event.\n",
         "## Exceptions\n",
         *exceptions_of(rule),
         f"\nIn a file of your own, loaded after the library:\n\n```yaml\n{addition(rule, rule.exceptions[0])}\n```\n",
