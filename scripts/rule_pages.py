@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tiercel import _engine
 from tiercel.rules import events
 from tiercel.rules.compile import CompiledRule
 from tiercel.rules.exceptions import Shape
@@ -101,9 +100,8 @@ def events_of(rule: CompiledRule) -> list[str]:
     return sorted({event.name for event in tables.events() if event.code in codes} - {"asyncevent"})
 
 
-def source_of(rule: CompiledRule) -> str:
-    """The condition as it stands in the file."""
-    lines = Path(rule.file).read_text(encoding="utf-8").split("\n")[rule.line :]
+def condition_at(lines: list[str]) -> str:
+    """The condition of the item that begins with these lines, as it stands in the file."""
     start = next(number for number, line in enumerate(lines) if line.startswith("  condition:"))
     first = lines[start].removeprefix("  condition:").strip()
     out = [] if first in (">", ">-", "|") else [first]
@@ -112,6 +110,31 @@ def source_of(rule: CompiledRule) -> str:
             break
         out.append(line.removeprefix("    "))
     return "\n".join(out)
+
+
+def source_of(rule: CompiledRule) -> str:
+    return condition_at(Path(rule.file).read_text(encoding="utf-8").split("\n")[rule.line :])
+
+
+def macros() -> dict[str, str]:
+    """The condition of each macro of the library, by name."""
+    found = {}
+    for file in library():
+        lines = file.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(lines):
+            if line.startswith("- macro: "):
+                found[line.removeprefix("- macro: ").strip()] = condition_at(lines[number:])
+    return found
+
+
+def words_of(condition: str, known: dict[str, str]) -> dict[str, str]:
+    """The macros that a condition is made of, and those within them, in the order in which one reads them."""
+    found: dict[str, str] = {}
+    for word in re.findall(r"(?<![\w./-])[a-z]\w*(?![\w./-])", re.sub(r'"[^"]*"', "", condition)):
+        if word in known and word not in found:
+            found[word] = known[word]
+            found |= {inner: text for inner, text in words_of(known[word], known).items() if inner not in found}
+    return found
 
 
 def addition(rule: CompiledRule, shape: Shape) -> str:
@@ -144,6 +167,17 @@ def techniques_of(rule: CompiledRule) -> list[str]:
     return sorted(tag for tag in rule.tags if re.fullmatch(r"T\d{4}(\.\d{3})?", tag))
 
 
+def meaning(rule: CompiledRule) -> Iterator[str]:
+    """What the words of the condition stand for, unless it has none."""
+    words = words_of(source_of(rule), macros())
+    if words:
+        yield "The words in it mean:\n"
+        yield "```"
+        for name, text in words.items():
+            yield f"{name}: {text}" if "\n" not in text else f"{name}:\n  " + text.replace("\n", "\n  ")
+        yield "```\n"
+
+
 def listed(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
@@ -153,7 +187,6 @@ def page(rule: CompiledRule, tests: Tried) -> str:
     parts = paragraphs(rule)
     file = Path(rule.file).name
     others = sorted(set(rule.tags) - set(techniques_of(rule)) - {f"mitre_{tactic}" for tactic in TACTICS})
-    shown = sorted(_engine.Format("*" + rule.output).names)
     out = [
         BANNER.format(f"rules/library/{file} and its tests"),
         f"# {rule.name}\n",
@@ -166,8 +199,9 @@ def page(rule: CompiledRule, tests: Tried) -> str:
         f"**First steps.** {parts['First steps']}\n",
         f"**False positives.** {parts['False positives']}\n",
         f"## Condition\n\n```\n{source_of(rule)}\n```\n",
-        "Lists and macros stand in the same file or in `rules/library/00-macros.yaml`; "
-        "`tiercel rules explain` shows them in place.\n",
+        *meaning(rule),
+        "Lists stand in the same file or in `rules/library/00-macros.yaml`; `tiercel rules explain` shows which "
+        "part of a condition held for an event.\n",
         "## Exceptions\n",
         *exceptions_of(rule),
         f"\nIn a file of your own, loaded after the library:\n\n```yaml\n{addition(rule, rule.exceptions[0])}\n```\n",
@@ -175,11 +209,10 @@ def page(rule: CompiledRule, tests: Tried) -> str:
         "## Needs\n",
         f"Events: {listed(events_of(rule))}.\n",
         f"Fields of the condition: {listed(fields_of(rule))}.\n",
-        f"Fields of the output: {listed(shown)}.\n",
         "## Tests\n",
         "It fires:\n",
         *(f"- {name}" for name in tests.hits),
-        "\nIt does not, for one reason:\n",
+        "\nIt does not, where only one thing differs:\n",
         *(f"- {name}" for name in tests.near),
     ]
     return "\n".join(out) + "\n"

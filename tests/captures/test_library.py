@@ -17,13 +17,14 @@ pytestmark = pytest.mark.skipif(SHARED is None, reason="the recordings (../share
 ON_PURPOSE = {
     "Command line of a reverse shell": 1,
     "Execution from shared memory": 1,
+    "Link made to a file with secrets": 1,
     "Search for keys or passwords": 1,
     "Sensitive file read by an untrusted program": 2,
     "Shell that reads from a connection": 1,
     "Standard input made a connection": 1,
 }
-"""What the workload does besides its work: it reads /etc/shadow, searches for id_rsa, runs a program from /dev/shm and
-hands a shell over a socket."""
+"""What the workload does besides its work: it reads /etc/shadow and links to it, searches for id_rsa, runs a program
+from /dev/shm and hands a shell over a socket."""
 Matching = Literal["first", "all"]
 MODES = pytest.mark.parametrize("matching", ["first", "all"])
 

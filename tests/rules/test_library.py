@@ -15,6 +15,7 @@ from tiercel.rules.load import library, load
 from tiercel.rules.testing.coverage import Coverage
 from tiercel.rules.testing.run import Runner
 from tiercel.rules.testing.suite import LIBRARY, RuleTest, find
+from tiercel.schemas import tables
 
 ROOT = Path(__file__).parent.parent.parent
 RUNNER, SUITES = Runner(), find([LIBRARY])
@@ -70,6 +71,14 @@ def test_what_a_rule_must_have(rule: CompiledRule) -> None:
     assert rule.exceptions
     assert PARTS.fullmatch(rule.desc)
     assert len(codes(rule.tree)) < 20, "it must be asked on few kinds of events"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_outputs_have_only_what_an_event_of_the_rule_has(rule: CompiledRule) -> None:
+    matched = codes(rule.tree)
+    there = {param.name for event in tables.events() if event.code in matched for param in event.params}
+    wanted = {name.removeprefix("evt.arg.") for name in _engine.Format("*" + rule.output).names if "evt.arg." in name}
+    assert wanted <= there
 
 
 def test_no_technique_is_left_over() -> None:
