@@ -98,6 +98,7 @@ def test_symbols_need_no_blanks(text: str) -> None:
         ("proc.name = val(tolower(proc.name))", "expected a field as argument, found 'tolower'"),
         ("tolower(a) = b", "expected a field, a transformer, a quoted string or a number as argument, found 'a'"),
         ("tolower(proc.name = b", "expected ',' or ')' in tolower(…), found '='"),
+        ("concat(proc.name" + ", 'a'" * 10_000 + ") = b", "a transformer holds more than 10000 operands"),
         ("(" * 199 + "a.b exists" + ")" * 199, "the condition is nested too deeply (limit 1000)"),
     ],
 )  # fmt: skip
@@ -169,3 +170,7 @@ def test_the_limit_of_nesting_is_falcos() -> None:
     assert refused("(" * 198 + "proc.name exists" + ")" * 198) is None
     assert refused("not(" * 248 + "proc.name exists" + ")" * 248) is None
     assert refused("not(" * 249 + "proc.name exists" + ")" * 249) == "the condition is nested too deeply (limit 1000)"
+
+
+def test_as_many_operands_as_the_engine_takes() -> None:
+    assert holds("concat(proc.name" + ", 'a'" * 9_998 + ") startswith aaaa", {"proc.name": "a"})
