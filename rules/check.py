@@ -46,6 +46,8 @@ UNSIGNED = {
     "flags32": 32,
 }
 MAX_TEXT = 255
+MAX_FAULTS = 20
+"""Faults of one condition that are told: each costs a search for what was meant."""
 EVENT_TYPES = ("evt.type", "syscall.type")
 HOST_NAMES = ("fd.cip.name", "fd.sip.name", "fd.lip.name", "fd.rip.name")
 NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -83,12 +85,12 @@ def check_condition(tree: Node) -> list[ConditionWarning]:
 
 
 def examine(tree: Node) -> tuple[list[ConditionError], list[ConditionWarning]]:
-    """All that makes no sense, and what is only odd, in order of the text."""
+    """What makes no sense (the first MAX_FAULTS), and what is only odd, in order of the text."""
     errors: list[ConditionError] = []
     warnings: list[ConditionWarning] = []
 
     def visit(node: Node, _: list[None]) -> None:
-        if isinstance(node, Check):
+        if isinstance(node, Check) and len(errors) < MAX_FAULTS:
             try:
                 warnings.extend(check_one(node))
             except ConditionError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tiercel import _engine
 from tiercel.rules import exceptions
-from tiercel.rules.check import examine
+from tiercel.rules.check import MAX_FAULTS, examine
 from tiercel.rules.events import Events
 from tiercel.rules.fields import UnknownNameError, unknown
 from tiercel.rules.items import PRIORITIES, Item, List, Macro, Rule
@@ -25,6 +25,8 @@ MAX_SIZE, MAX_HEIGHT = 200_000, 500
 MAX_LENGTH, MAX_LENGTHS = 4 << 20, 64 << 20
 """Letters of one condition with its lists, and of all conditions together."""
 MANY_EVENTS = 100
+MAX_ERRORS = 1000
+"""After so many no more rules are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,15 @@ def compile_all(
     """Compile every rule; problems are appended."""
     compiler = _Compiler(lists, macros, problems)
     compiler.compile_macros()
-    out = []
+    out: list[CompiledRule] = []
+    seen = errors = 0
     for rule in rules.values():
+        errors += sum(problem.is_error for problem in problems[seen:])
+        seen = len(problems)
+        if errors >= MAX_ERRORS:
+            message = f"{errors} errors so far: this rule and those behind it are not looked at"
+            problems.append(rule.item.problem("LOAD_ERR_VALIDATE", message))
+            return out
         try:
             compiled = compiler.rule(rule)
         except Rejected as rejected:
@@ -206,7 +215,7 @@ class _Compiler:
 
         def visit(node: Node, below: list[Node]) -> Node:
             match node:
-                case MacroCall():
+                case MacroCall() if len(undefined) < MAX_FAULTS:
                     found = self.macro(node, text, name)
                     if isinstance(found, Problem):
                         undefined.append(found)
@@ -236,7 +245,8 @@ class _Compiler:
         user, used = self.macros.get(name) if text.item.kind == "macro" else None, self.macros.get(call.name)
         later = user is not None and used is not None and used.index >= user.visible
         if tree is None or later:
-            unknown = f"it is not defined{meant(call.name, self.macros)}"
+            close = meant(call.name, self.macros) if len(self.problems) < MAX_ERRORS else ""
+            unknown = f"it is not defined{close}"
             reason = unknown if used is None else "it is defined later" if later else "it uses itself"
             message = f"Undefined macro '{call.name[:80]}' used in filter: {reason}"
             return text.problem("LOAD_ERR_VALIDATE", message, call.at)

@@ -163,8 +163,12 @@ def _tuple_value(comp: str, value: Value) -> str:
     item, element = value
     if isinstance(element, Sequence):
         return f"({', '.join(_value(Value(item, each)) for each in element.items)})"
-    shown = _value(value)
-    return f"({shown})" if comp in LIST_COMPS and not shown.startswith("(") else shown
+    if comp not in LIST_COMPS:
+        return _value(value)
+    # A list may also be written as it would stand in a condition.
+    if isinstance(element, Scalar) and element.text.startswith("("):
+        return element.text
+    return f"({_value(value)})"
 
 
 def _value(value: Value) -> str:

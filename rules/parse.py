@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Never
 
 from tiercel.errors import TiercelError
@@ -18,6 +19,8 @@ from tiercel.schemas import tables
 # Falco counts the calls of its own parser and stops at 1000; these are its prices, so that the same texts pass.
 MAX_DEPTH = 1000
 BASE_DEPTH, PAREN_DEPTH, NOT_DEPTH, CALL_DEPTH = 6, 5, 4, 2
+MAX_OPERANDS = 10_000
+"""What one transformer may hold, all within it counted: the engine takes no more."""
 
 BLANK = re.compile(r"[ \t\b\r\n]*")
 # Possessive: what a name has taken it never gives back, so a failed match costs its length and not the square of it.
@@ -69,8 +72,8 @@ class ConditionError(TiercelError):
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` where something known comes close."""
-    close = difflib.get_close_matches(word[:60], list(known), n=1, cutoff=0.7)
+    """`; did you mean …?` where something known comes close, of the first thousand."""
+    close = difflib.get_close_matches(word[:60], list(islice(known, 1000)), n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -285,9 +288,14 @@ class _Parser:
     def call(self, depth: int) -> Call:
         """`name(argument, …)[selector]`, known to stand here. Open calls and lists are on a stack of their own."""
         opened: list[_Open] = []
+        count = 0
         while True:
             depth = self.open(opened, depth)
+            count += 1
             while (operand := self.argument(opened[-1])) is not None:
+                count += 1
+                if count > MAX_OPERANDS:
+                    self.fail(f"a transformer holds more than {MAX_OPERANDS} operands")
                 opened[-1].items.append(operand)
                 while not self.more(opened[-1]):
                     depth -= CALL_DEPTH

@@ -230,10 +230,10 @@ class Planner:
     def _host_test(self, node: Check) -> int:
         """A host name is compared by its addresses, which are part of the rule from now on."""
         assert isinstance(node.left, FieldRef)
+        if node.right is None:
+            return self._add_test({"left": self._operand(node.left), "op": "exists"})
         left = self._operand(FieldRef(node.left.name.removesuffix(".name"), None, node.left.at))
         exists = self._add_test({"left": left, "op": "exists"})
-        if node.right is None:
-            return exists
         texts = [node.right.text] if isinstance(node.right, Text) else []
         if isinstance(node.right, tuple):
             texts = [text.text for text in node.right]

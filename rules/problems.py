@@ -75,28 +75,28 @@ class Problem:
     def within(self) -> str:
         """` (in rule 'x')`, or nothing where the fault is in nothing that has a name."""
         named = [location for location in self.locations if location.item_type in ("rule", "macro", "list")]
-        return f" (in {named[0].item_type} '{named[0].name}')" if named and named[0].name else ""
+        return f" (in {named[0].item_type} '{printable(named[0].name)}')" if named and named[0].name else ""
 
     @property
     def where(self) -> str:
         """`file:line:column`, counted from 1."""
-        return f"{self.file}:{self.place.line + 1}:{self.place.column + 1}"
+        return f"{printable(self.file)}:{self.place.line + 1}:{self.place.column + 1}"
 
     def __str__(self) -> str:
         """`file:line:column: message (in rule 'x', CODE)`."""
-        within = self.within
-        return f"{self.where}: {self.message}" + (f"{within[:-1]}, {self.code})" if within else f" ({self.code})")
+        within = f"{self.within[:-1]}, {self.code})" if self.within else f" ({self.code})"
+        return f"{self.where}: {printable(self.message)}{within}"
 
     def error(self) -> RuleError:
         """As the exception that ends a command."""
-        message = self.message + self.within
+        message = printable(self.message) + self.within
         return RuleError(message, file=self.file, line=self.place.line + 1, column=self.place.column + 1)
 
     def shown(self, contents: Mapping[str, File]) -> str:
         """For people: `file:line:column: error CODE: message`, the line, and a caret."""
         kind = "error" if self.is_error else "warning"
         snippet = self.snippet(contents)
-        head = f"{self.where}: {kind} {self.code}: {self.message}{self.within}"
+        head = f"{self.where}: {kind} {self.code}: {printable(self.message)}{self.within}"
         return head + "".join(f"\n    {line}" for line in snippet.splitlines())
 
     def snippet(self, contents: Mapping[str, File]) -> str:
@@ -108,6 +108,13 @@ class Problem:
         start = max(0, column - WIDTH // 2) if len(line) > WIDTH else 0
         cut = "".join(letter if letter.isprintable() else " " for letter in line[start : start + WIDTH])
         return f"{cut}\n{' ' * (column - start)}^\n" if cut.strip() else ""
+
+
+def printable(text: str) -> str:
+    """The text with what would end a line or drive a terminal escaped: names and words come from files."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 class Rejected(Exception):  # noqa: N818 control flow within load.py, never seen outside

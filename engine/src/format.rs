@@ -1,7 +1,7 @@
 //! Output strings: `%proc.name`, `%proc.aname[2]`, `%evt.arg.flags`, `%tolower(fd.name)`, `%20proc.name`, and the text and
 //! JSON of a field's value. Used by alerts and by `tiercel read`.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{collections::HashSet, fmt::Write as _, io::Write as _};
 
 use crate::{
     address::write_ip,
@@ -27,6 +27,8 @@ enum Token {
         name: String,
         operand: Operand,
         width: Option<usize>,
+        /// Whether a token before this has the same name.
+        again: bool,
     },
 }
 
@@ -119,6 +121,7 @@ impl Format {
             name: text.to_owned(),
             operand: operand(text)?,
             width: None,
+            again: false,
         };
         Ok(Format {
             tokens: vec![token],
@@ -158,8 +161,12 @@ impl Format {
     pub fn fields<F: Facts>(&self, facts: &F) -> Vec<(String, OutputValue)> {
         let mut out: Vec<(String, OutputValue)> = Vec::new();
         for token in &self.tokens {
-            if let Token::Field { name, operand, .. } = token
-                && out.iter().all(|(seen, _)| seen != name)
+            if let Token::Field {
+                name,
+                operand,
+                again: false,
+                ..
+            } = token
             {
                 let value = if self.base64 {
                     operand.value(facts)
@@ -188,15 +195,13 @@ impl Format {
 
     /// Names of the fields, as they key `fields`.
     pub fn names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        for token in &self.tokens {
-            if let Token::Field { name, .. } = token
-                && !names.contains(&name.as_str())
-            {
-                names.push(name.as_str());
-            }
-        }
-        names
+        let name = |token| match token {
+            &Token::Field {
+                ref name, again: false, ..
+            } => Some(name.as_str()),
+            _ => None,
+        };
+        self.tokens.iter().filter_map(name).collect()
     }
 }
 
@@ -343,6 +348,7 @@ pub fn operand(text: &str) -> Result<Operand, FormatError> {
 
 fn tokens(text: &str) -> Result<Vec<Token>, FormatError> {
     let mut out = Vec::new();
+    let mut names = HashSet::new();
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         if at > 0 {
@@ -378,6 +384,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, FormatError> {
             name: rest[..scanner.at].to_owned(),
             operand,
             width,
+            again: !names.insert(&rest[..scanner.at]),
         });
         rest = &rest[scanner.at..];
     }
