@@ -19,8 +19,8 @@ type Words = HashMap<Box<[u8]>, Vec<u32>>;
 #[derive(Debug, Default)]
 pub struct Lookup {
     operand: Option<Operand>,
-    first: u32,
-    count: u32,
+    /// By number of the test.
+    nodes: Vec<u32>,
     whole: Words,
     starts: Words,
     ends: Words,
@@ -33,10 +33,10 @@ impl Lookup {
     /// Add a test that has `words`, of the same operand as the others; it gets the next number.
     pub fn add(&mut self, node: u32, test: &Test) {
         if self.operand.is_none() {
-            (self.operand, self.first) = (Some(test.left.clone()), node);
+            self.operand = Some(test.left.clone());
         }
-        let number = self.count;
-        self.count += 1;
+        let number = self.nodes.len() as u32;
+        self.nodes.push(node);
         let Some((place, words)) = test.words() else { return };
         for word in words {
             let (map, lengths) = match place {
@@ -53,9 +53,9 @@ impl Lookup {
         }
     }
 
-    /// The node of its first test, by which it is known.
-    pub fn first(&self) -> u32 {
-        self.first
+    /// The nodes of its tests, by number.
+    pub fn nodes(&self) -> &[u32] {
+        &self.nodes
     }
 
     /// Tell the number of each test that holds; some may be told more than once.

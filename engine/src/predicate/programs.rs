@@ -84,7 +84,7 @@ impl Programs {
         let Some(number) = self.of_kind[facts.kind() as usize] else {
             return;
         };
-        graph.begin();
+        graph.begin(facts.kind());
         self.all[number as usize].run(graph, facts, &mut self.scratch, first, matched, meter);
     }
 }

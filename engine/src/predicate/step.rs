@@ -117,8 +117,11 @@ impl Step {
                 if members.intersects(alive) {
                     let begun = meter.now();
                     members.move_out(alive, &mut scratch.saved);
-                    lookup.find(facts, |test| users[test].move_back(alive, &scratch.saved));
-                    meter.looked_up(lookup.first(), begun);
+                    lookup.find(facts, |test| {
+                        users[test].move_back(alive, &scratch.saved);
+                        meter.found(lookup.nodes()[test]);
+                    });
+                    meter.looked_up(lookup.nodes(), begun);
                 }
             }
         }
