@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """One test, however many rules ask it."""
+    """One test, or a condition that a look-up of words answers, however many rules ask it."""
 
     text: str
     tests: int
@@ -52,13 +52,13 @@ def profile(plan: str, counts: Counts) -> Profile:
     """Of what `RuleSet.profile` counted for a rule set of this plan; nothing if nothing was measured."""
     rows = json.loads(plan)
     tests, (events, _, ns) = counts.get("tests", []), (counts.get("events") or [(0, 0, 0)])[0]
-    asked = [sorted(_tests(rows["nodes"], rule["node"])) for rule in rows["rules"]]
+    asked = [sorted(_below(rows["nodes"], rule["node"])) for rule in rows["rules"]]
     users = [0] * len(tests)
     for nodes in asked:
         for node in nodes:
             users[node] += 1
     predicates = [
-        Predicate(_text(rows, rows["nodes"][node]["test"]), times, held, spent, users[node])
+        Predicate(_node(rows, node), times, held, spent, users[node])
         for node, (times, held, spent) in enumerate(tests)
         if times
     ]
@@ -77,18 +77,30 @@ def profile(plan: str, counts: Counts) -> Profile:
     return Profile(events, ns, rules, predicates)
 
 
-def _tests(nodes: list[Row], root: int) -> set[int]:
-    """The tests below a node."""
-    met, stack, found = {root}, [root], set[int]()
+def _below(nodes: list[Row], root: int) -> set[int]:
+    """A node and all that it is made of."""
+    met, stack = {root}, [root]
     while stack:
-        ((kind, body),) = nodes[(node := stack.pop())].items()
-        if kind == "test":
-            found.add(node)
-            continue
-        below = [body] if kind == "not" else body
+        ((kind, body),) = nodes[stack.pop()].items()
+        below = [] if kind == "test" else [body] if kind == "not" else body
         stack += [child for child in below if child not in met]
         met.update(below)
-    return found
+    return met
+
+
+def _node(rows: Row, node: int, depth: int = 2) -> str:
+    """A condition as text; what is deep within is left out."""
+    ((kind, body),) = rows["nodes"][node].items()
+    if kind == "test":
+        return _text(rows, body)
+    if not depth:
+        return "(…)"
+    if kind == "not":
+        return f"not {_node(rows, body, depth - 1)}"
+    parts = [_node(rows, child, depth - 1) for child in body[: writing.MOST]]
+    more = ["…"] if len(body) > writing.MOST else []
+    between = " and " if kind == "all" else " or "
+    return f"({between.join([*parts, *more])})"
 
 
 def _text(rows: Row, test: Row) -> str:

@@ -195,10 +195,14 @@ pub(super) fn name_raw<'a>(view: &EventView<'a>) -> Value<'a> {
         return Value::Absent;
     }
     match view.file() {
-        Some(fd) if memchr::memmem::find(&fd.raw, b"//").is_none() => Value::Text(&fd.raw),
+        Some(fd) if !has_doubled_slash(&fd.raw) => Value::Text(&fd.raw),
         Some(fd) => Value::Owned(raw(&fd.raw)),
         None => unknown_raw(view).map_or(Value::Absent, Value::Owned),
     }
+}
+
+fn has_doubled_slash(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//")
 }
 
 /// The path that an open was given which made no descriptor.

@@ -180,7 +180,7 @@ impl Graph {
         };
     }
 
-    /// Mask number `number`, the words from `at` on, as it was kept with the process of this event.
+    /// Mask number `number`, `count` words from `at` on, as it was kept with the process of this event.
     pub fn mask<F: Facts>(&mut self, facts: &F, number: u32, at: usize, count: usize) -> Option<&[u64]> {
         let row = self.process_row(facts)?;
         self.processes.get(row, self.process_nodes + number)?;

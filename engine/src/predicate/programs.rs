@@ -54,7 +54,7 @@ impl Programs {
                 if program.asks_of_process() {
                     program.mask = Some((masks, words));
                     masks += 1;
-                    words += program.words();
+                    words += 2 * program.words();
                 }
                 all.push(program);
                 Some(all.len() as u32 - 1)

@@ -8,10 +8,10 @@ use hashbrown::HashSet;
 
 use super::{
     glob::Glob,
-    lookup::Place,
     operand::{Kind, Operand},
     plan::{Constant, PlanError, TestRow, invalid},
     text::TextTest,
+    words::Place,
 };
 use crate::{
     generated::fields::Field,
