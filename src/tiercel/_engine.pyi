@@ -205,8 +205,8 @@ class RuleSet:
     def profile(self) -> dict[str, list[tuple[int, int, int]]]:
         """(times, of these with success, ns) since `measure`; empty before.
 
-        `tests` and `lookups` (many tests of one operand at once, under the first) by node of the plan; `rules` by rule:
-        how often only its own tests were left; `events`: one entry, the events that any rule may match.
+        `tests` by node of the plan, those answered together sharing the time; `rules` by rule: how often only its own
+        tests were left; `events`: one entry, the events that any rule may match.
         """
 
     def try_event(self, event: str, fields: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

@@ -120,11 +120,22 @@ pub(super) fn typechar<'a>(view: &EventView<'a>) -> Value<'a> {
     if view.seen.fd.is_none() || view.seen.thread.is_none() {
         return Value::Absent;
     }
-    Value::Owned(vec![
-        view.file()
-            .map_or_else(|| letter(view.event.kind()), |fd| fd.kind.names().1),
-    ])
+    let letter = view
+        .file()
+        .map_or_else(|| letter(view.event.kind()), |fd| fd.kind.names().1);
+    Value::Text(std::slice::from_ref(&LETTERS[usize::from(letter)]))
 }
+
+/// Every byte as itself, to borrow it as a text.
+static LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        letters[at] = at as u8;
+        at += 1;
+    }
+    letters
+};
 
 /// Letter of what an event with an unknown descriptor works on.
 pub(crate) fn letter(kind: EventKind) -> u8 {
@@ -184,9 +195,14 @@ pub(super) fn name_raw<'a>(view: &EventView<'a>) -> Value<'a> {
         return Value::Absent;
     }
     match view.file() {
+        Some(fd) if !has_doubled_slash(&fd.raw) => Value::Text(&fd.raw),
         Some(fd) => Value::Owned(raw(&fd.raw)),
         None => unknown_raw(view).map_or(Value::Absent, Value::Owned),
     }
+}
+
+fn has_doubled_slash(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//")
 }
 
 /// The path that an open was given which made no descriptor.
@@ -201,21 +217,24 @@ pub(crate) fn unknown_raw(view: &EventView) -> Option<Vec<u8>> {
 }
 
 pub(super) fn directory<'a>(view: &EventView<'a>) -> Value<'a> {
-    let parent = |name: &[u8]| match memchr::memrchr(b'/', name) {
-        None | Some(0) => b"/".to_vec(),
-        Some(_) if name.ends_with(b"/") => name.to_vec(),
-        Some(at) => name[..at].to_vec(),
-    };
     if view.seen.fd.is_none() || view.seen.thread.is_none() {
         return Value::Absent;
     }
     match view.file() {
         Some(fd) => match fd.kind {
-            FdKind::File | FdKind::FileV2 => Value::Owned(parent(&fd.name)),
+            FdKind::File | FdKind::FileV2 => Value::Text(parent(&fd.name)),
             FdKind::Directory => Value::Text(&fd.name),
             _ => Value::Absent,
         },
-        None => Value::Owned(parent(&unknown_name(view))),
+        None => Value::Owned(parent(&unknown_name(view)).to_vec()),
+    }
+}
+
+fn parent(name: &[u8]) -> &[u8] {
+    match memchr::memrchr(b'/', name) {
+        None | Some(0) => b"/",
+        Some(_) if name.ends_with(b"/") => name,
+        Some(at) => &name[..at],
     }
 }
 

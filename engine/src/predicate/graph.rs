@@ -17,6 +17,9 @@ use crate::{
     value::{Facts, FieldArg, Value},
 };
 
+/// Tests that are made again sooner than their result is looked for.
+const CHEAP: u32 = 3;
+
 #[derive(Debug)]
 pub enum Logic {
     All(Box<[u32]>),
@@ -39,6 +42,33 @@ struct Node {
     logic: Logic,
     memo: Memo,
     cost: u32,
+    /// Of a test: where the text that its operand made is kept for the next test of the same.
+    text: u32,
+}
+
+/// Texts that operands made of this event, by number of the operand.
+#[derive(Debug, Default)]
+struct Texts {
+    made: Vec<(u64, Vec<u8>)>,
+}
+
+impl Texts {
+    /// Let `test` judge, with the text made before or the one that it makes now.
+    fn judge<F: Facts>(&mut self, at: u32, event: u64, test: &Test, facts: &F) -> bool {
+        let Some((made, text)) = self.made.get_mut(at as usize) else {
+            return test.matches(facts);
+        };
+        if *made == event {
+            return test.judge(&Value::Text(text), facts);
+        }
+        match test.left.value(facts) {
+            Value::Owned(fresh) => {
+                (*made, *text) = (event, fresh);
+                test.judge(&Value::Text(text), facts)
+            }
+            value => test.judge(&value, facts),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +79,7 @@ pub struct Graph {
     event: u64,
     processes: Cache,
     fds: Cache,
+    texts: Texts,
     process: Row,
     fd: Row,
     /// Nodes kept with a process; slots and words beyond are for masks.
@@ -88,7 +119,16 @@ impl Graph {
                 children.sort_by_key(|&child| nodes[child as usize].cost);
             }
             let cost = cost(&logic, memo, &nodes);
-            nodes.push(Node { logic, memo, cost });
+            let text = match row {
+                NodeRow::Test(row) => row.left as u32,
+                _ => 0,
+            };
+            nodes.push(Node {
+                logic,
+                memo,
+                cost,
+                text,
+            });
             scopes.push(scope);
         }
         Ok(Graph {
@@ -97,6 +137,9 @@ impl Graph {
             event: 0,
             processes: Cache::new(processes as usize, 0),
             fds: Cache::new(fds as usize, 0),
+            texts: Texts {
+                made: vec![(0, Vec::new()); operands.len()],
+            },
             process: Row::Unasked,
             fd: Row::Unasked,
             process_nodes: processes,
@@ -126,13 +169,18 @@ impl Graph {
     }
 
     /// Go on to the next event: forget what was true of the last one only.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, kind: EventKind) {
         self.event += 1;
         self.process = Row::Unasked;
-        self.fd = Row::Unasked;
+        // Nothing was kept with a descriptor that this event made.
+        self.fd = if makes_descriptor(kind) {
+            Row::None
+        } else {
+            Row::Unasked
+        };
     }
 
-    /// Mask number `number`, the words from `at` on, as it was kept with the process of this event.
+    /// Mask number `number`, `count` words from `at` on, as it was kept with the process of this event.
     pub fn mask<F: Facts>(&mut self, facts: &F, number: u32, at: usize, count: usize) -> Option<&[u64]> {
         let row = self.process_row(facts)?;
         self.processes.get(row, self.process_nodes + number)?;
@@ -203,6 +251,9 @@ impl Graph {
         if let Logic::Kind(answers, test) = &self.nodes[at].logic {
             return answers[facts.kind() as usize].unwrap_or_else(|| test.matches(facts));
         }
+        if self.nodes[at].cost <= CHEAP && matches!(self.nodes[at].logic, Logic::Test(_)) {
+            return self.compute(at, facts, meter);
+        }
         if self.seen[at] >> 1 == self.event {
             return self.seen[at] & 1 == 1;
         }
@@ -215,7 +266,7 @@ impl Graph {
         let (count, wanted) = match &self.nodes[at].logic {
             Logic::Test(test) => {
                 let begun = meter.now();
-                let result = test.matches(facts);
+                let result = self.texts.judge(self.nodes[at].text, self.event, test, facts);
                 meter.tested(at, result, begun);
                 return result;
             }
@@ -238,6 +289,14 @@ impl Graph {
         }
         !wanted
     }
+}
+
+fn makes_descriptor(kind: EventKind) -> bool {
+    use EventKind as K;
+    matches!(
+        kind,
+        K::Open | K::Openat | K::Openat2 | K::Creat | K::Socket | K::Accept | K::Accept4
+    )
 }
 
 fn compile(row: &NodeRow, operands: &[Operand], scopes: &[Scope]) -> Result<(Logic, Scope), PlanError> {

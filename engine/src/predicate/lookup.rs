@@ -1,90 +1,144 @@
-//! Many tests of one text at once: which of the texts, prefixes and suffixes that they ask for does the value have?
+//! Many literals at once: which of the words that they ask for do the texts of the event have?
+//!
+//! A literal is answered if all that makes it hold are words: `fd.name in (…) or fd.directory startswith …`. Others still need
+//! some word to hold (`fd.name contains /.ssh/ and fd.name glob …`), and without it are ruled out unasked.
 
-use hashbrown::HashMap;
-
-use super::{operand::Operand, test::Test};
+use super::{
+    fold::Fold,
+    graph::{Graph, Logic},
+    operand::Operand,
+    program::Literal,
+    words::{Place, Words},
+};
 use crate::value::{Facts, Value};
 
-/// Where in a value a word must stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Whole,
-    Start,
-    End,
+/// Words that one literal may ask for, and nodes that are looked through for them.
+const MOST_WORDS: usize = 1024;
+const MOST_NODES: u32 = 256;
+
+/// A word, where it must stand, and in which text: the one left of the test of node `of`.
+#[derive(Clone, Debug)]
+pub struct Word {
+    of: u32,
+    place: Place,
+    bytes: Box<[u8]>,
 }
 
-/// Words, each with the numbers of the tests that it fulfils.
-type Words = HashMap<Box<[u8]>, Vec<u32>>;
+/// What a literal needs: one of the words.
+#[derive(Debug)]
+pub struct Need {
+    pub words: Vec<Word>,
+    /// And with one of them it holds.
+    pub enough: bool,
+}
+
+impl Need {
+    /// Of a literal on events of the kind that `fold` is about; none if it can hold without words.
+    pub fn of(graph: &Graph, fold: &mut Fold, literal: Literal) -> Option<Need> {
+        let mut budget = MOST_NODES;
+        let need = search(graph, fold, literal.node, literal.wanted, &mut budget)?;
+        (need.words.len() <= MOST_WORDS).then_some(need)
+    }
+}
+
+fn search(graph: &Graph, fold: &mut Fold, node: u32, wanted: bool, budget: &mut u32) -> Option<Need> {
+    *budget = budget.checked_sub(1)?;
+    match (graph.logic(node), wanted) {
+        (Logic::Not(child), _) => search(graph, fold, *child, !wanted, budget),
+        // A text that must be rendered costs more than a look-up saves.
+        (Logic::Test(test) | Logic::Kind(_, test), true) if test.left.is_stored() => {
+            let (place, words) = test.words()?;
+            let word = |bytes: &[u8]| Word {
+                of: node,
+                place,
+                bytes: bytes.into(),
+            };
+            Some(Need {
+                words: words.into_iter().map(word).collect(),
+                enough: true,
+            })
+        }
+        (Logic::All(children), true) | (Logic::Any(children), false) => {
+            // Whichever of them is the rarest: the one with the fewest words.
+            let needs = children
+                .iter()
+                .filter_map(|&child| search(graph, fold, child, wanted, budget));
+            let best = needs.min_by_key(|need| need.words.len())?;
+            Some(Need { enough: false, ..best })
+        }
+        (Logic::Any(children), true) | (Logic::All(children), false) => {
+            let mut all = Need {
+                words: Vec::new(),
+                enough: true,
+            };
+            for &child in children {
+                // A part that cannot hold on this kind of event needs nothing.
+                if fold.says(graph, child) == Some(!wanted) {
+                    continue;
+                }
+                let need = search(graph, fold, child, wanted, budget)?;
+                all.words.extend(need.words);
+                all.enough &= need.enough;
+                if all.words.len() > MOST_WORDS {
+                    return None;
+                }
+            }
+            Some(all)
+        }
+        (Logic::Test(_) | Logic::Kind(..), _) => None,
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct Lookup {
-    operand: Option<Operand>,
-    first: u32,
-    count: u32,
-    whole: Words,
-    starts: Words,
-    ends: Words,
-    /// Lengths of the prefixes and of the suffixes, ascending.
-    start_lengths: Vec<usize>,
-    end_lengths: Vec<usize>,
+    texts: Vec<(Operand, Words)>,
+    /// By number of the literal.
+    nodes: Vec<u32>,
 }
 
 impl Lookup {
-    /// Add a test that has `words`, of the same operand as the others; it gets the next number.
-    pub fn add(&mut self, node: u32, test: &Test) {
-        if self.operand.is_none() {
-            (self.operand, self.first) = (Some(test.left.clone()), node);
-        }
-        let number = self.count;
-        self.count += 1;
-        let Some((place, words)) = test.words() else { return };
-        for word in words {
-            let (map, lengths) = match place {
-                Place::Whole => (&mut self.whole, None),
-                Place::Start => (&mut self.starts, Some(&mut self.start_lengths)),
-                Place::End => (&mut self.ends, Some(&mut self.end_lengths)),
+    /// Add a literal with what it needs; it gets the next number.
+    pub fn add(&mut self, graph: &Graph, literal: Literal, need: Need) {
+        let number = self.nodes.len() as u32;
+        self.nodes.push(literal.node);
+        for word in need.words {
+            let Logic::Test(test) = graph.logic(word.of) else {
+                continue;
             };
-            map.entry(word.into()).or_default().push(number);
-            if let Some(lengths) = lengths
-                && let Err(at) = lengths.binary_search(&word.len())
-            {
-                lengths.insert(at, word.len());
-            }
+            let at = match self.texts.iter().position(|(operand, _)| *operand == test.left) {
+                Some(at) => at,
+                None => {
+                    self.texts.push((test.left.clone(), Words::default()));
+                    self.texts.len() - 1
+                }
+            };
+            self.texts[at].1.add(word.place, &word.bytes, number);
         }
     }
 
-    /// The node of its first test, by which it is known.
-    pub fn first(&self) -> u32 {
-        self.first
+    /// No more literals will come. False if there are too many words.
+    pub fn finish(&mut self) -> bool {
+        self.texts.iter_mut().all(|(_, words)| words.finish())
     }
 
-    /// Tell the number of each test that holds; some may be told more than once.
-    pub fn find<F: Facts>(&self, facts: &F, mut tell: impl FnMut(usize)) {
-        if let Some(operand) = &self.operand {
-            self.of_value(&operand.value(facts), &mut tell);
-        }
+    /// The nodes of its literals, by number.
+    pub fn nodes(&self) -> &[u32] {
+        &self.nodes
     }
 
-    fn of_value(&self, value: &Value<'_>, tell: &mut impl FnMut(usize)) {
-        if let Value::List(items) = value {
-            // A field that stands for several: one is enough.
-            items.iter().for_each(|item| self.of_value(item, tell));
-            return;
+    /// Tell the number of each literal for which there is a word; some may be told more than once.
+    pub fn find<F: Facts>(&self, facts: &F, mut tell: impl FnMut(u32)) {
+        for (operand, words) in &self.texts {
+            of_value(words, &operand.value(facts), &mut tell);
         }
-        let Some(text) = value.bytes() else { return };
-        let mut say = |numbers: Option<&Vec<u32>>| {
-            if let Some(numbers) = numbers {
-                numbers.iter().for_each(|number| tell(*number as usize));
-            }
-        };
-        if !self.whole.is_empty() {
-            say(self.whole.get(text));
-        }
-        for &length in self.start_lengths.iter().take_while(|length| **length <= text.len()) {
-            say(self.starts.get(&text[..length]));
-        }
-        for &length in self.end_lengths.iter().take_while(|length| **length <= text.len()) {
-            say(self.ends.get(&text[text.len() - length..]));
-        }
+    }
+}
+
+fn of_value(words: &Words, value: &Value<'_>, tell: &mut impl FnMut(u32)) {
+    if let Value::List(items) = value {
+        // A field that stands for several: one is enough.
+        items.iter().for_each(|item| of_value(words, item, tell));
+    } else if let Some(text) = value.bytes() {
+        words.find(text, tell);
     }
 }

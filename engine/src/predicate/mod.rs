@@ -18,6 +18,7 @@ mod programs;
 mod step;
 pub mod test;
 mod text;
+mod words;
 
 #[cfg(test)]
 mod oracle;

@@ -152,6 +152,28 @@ impl Operand {
         }
     }
 
+    /// Whether its value lies in the state as it is, mostly.
+    pub fn is_stored(&self) -> bool {
+        use Field as F;
+        match self {
+            Operand::Field(field, arg) => match field {
+                F::EvtType | F::SyscallType => true,
+                F::FdName | F::FdDirectory | F::FdFilename | F::FdNameraw => true,
+                F::ProcName
+                | F::ProcPname
+                | F::ProcExe
+                | F::ProcExepath
+                | F::ProcPexe
+                | F::ProcPexepath
+                | F::ProcCwd => true,
+                F::ProcAname | F::ProcAexepath | F::ProcAexe => matches!(arg, FieldArg::Index(_)),
+                F::ContainerId | F::ContainerName | F::ContainerImageRepository => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// The shortest-lived scope of the fields in it: how long its value can be kept.
     pub fn scope(&self) -> Scope {
         match self {

@@ -11,8 +11,11 @@ pub trait Meter {
     /// A test was computed, not remembered.
     fn tested(&mut self, node: usize, held: bool, begun: Self::Mark);
 
-    /// Many tests were answered at once; `node` is the first of them.
-    fn looked_up(&mut self, node: u32, begun: Self::Mark);
+    /// One of many tests that are answered at once holds; may be told more than once before `looked_up`.
+    fn found(&mut self, node: u32);
+
+    /// Many tests were answered at once.
+    fn looked_up(&mut self, nodes: &[u32], begun: Self::Mark);
 
     /// What is left of a rule was asked: all that other rules ask, too, did hold.
     fn asked(&mut self, rule: u32, matched: bool, begun: Self::Mark);
@@ -29,7 +32,9 @@ impl Meter for Unmetered {
 
     fn tested(&mut self, _: usize, _: bool, (): ()) {}
 
-    fn looked_up(&mut self, _: u32, (): ()) {}
+    fn found(&mut self, _: u32) {}
+
+    fn looked_up(&mut self, _: &[u32], (): ()) {}
 
     fn asked(&mut self, _: u32, _: bool, (): ()) {}
 }
@@ -53,10 +58,10 @@ impl Count {
 /// Counts of everything, while a rule set is measured.
 #[derive(Debug)]
 pub struct Profile {
-    /// By number of node: tests made one by one.
+    /// By number of node. Tests that were answered together share the time.
     pub tests: Vec<Count>,
-    /// By number of the first node: tests of one operand made together.
-    pub lookups: Vec<Count>,
+    /// By number of node: after how many times it was last found.
+    found: Vec<u64>,
     /// By number of rule: times that only its own tests were left.
     pub rules: Vec<Count>,
     /// Events that any rule may match, and all that they took.
@@ -67,7 +72,7 @@ impl Profile {
     pub fn new(nodes: usize, rules: usize) -> Profile {
         Profile {
             tests: vec![Count::default(); nodes],
-            lookups: vec![Count::default(); nodes],
+            found: vec![u64::MAX; nodes],
             rules: vec![Count::default(); rules],
             events: Count::default(),
         }
@@ -89,8 +94,21 @@ impl Meter for Profile {
         self.tests[node].add(held, begun);
     }
 
-    fn looked_up(&mut self, node: u32, begun: Instant) {
-        self.lookups[node as usize].add(false, begun);
+    fn found(&mut self, node: u32) {
+        let (count, found) = (&mut self.tests[node as usize], &mut self.found[node as usize]);
+        if *found != count.times {
+            *found = count.times;
+            count.held += 1;
+        }
+    }
+
+    fn looked_up(&mut self, nodes: &[u32], begun: Instant) {
+        let share = begun.elapsed().as_nanos() as u64 / nodes.len().max(1) as u64;
+        for node in nodes {
+            let count = &mut self.tests[*node as usize];
+            count.times += 1;
+            count.ns += share;
+        }
     }
 
     fn asked(&mut self, rule: u32, matched: bool, begun: Instant) {

@@ -26,12 +26,13 @@ pub struct Literal {
 pub struct Program {
     /// In order of definition; their places here are their numbers in masks.
     rules: Box<[u32]>,
-    /// What the process alone decides: computed once for a process and kept as a mask of rules.
-    of_process: Box<[Step]>,
     of_event: Box<[Step]>,
+    /// What the process alone decides: asked once for a process and a rule, and kept in two masks, which rules were asked
+    /// about and which of these have a process that they can match.
+    of_process: Box<[Step]>,
     /// What is left to ask for one rule only.
     own: Box<[Box<[Literal]>]>,
-    /// Number of the mask of `of_process`, and where its words begin.
+    /// Number of the two masks, and where their words begin.
     pub mask: Option<(u32, usize)>,
 }
 
@@ -39,6 +40,9 @@ pub struct Program {
 #[derive(Debug, Default)]
 pub struct Scratch {
     alive: Vec<u64>,
+    /// Rules that were asked about, then those of them that the process allows.
+    masks: Vec<u64>,
+    open: Vec<u64>,
     pub saved: Vec<u64>,
 }
 
@@ -61,6 +65,7 @@ impl Program {
         }
         let of_process = steps(
             graph,
+            fold,
             users.iter().filter(|(literal, _)| graph.is_of_process(literal.node)),
         );
         let (of_event, alone) = {
@@ -68,7 +73,7 @@ impl Program {
                 .iter()
                 .filter(|(literal, _)| !graph.is_of_process(literal.node))
                 .collect();
-            let all = steps(graph, rest.iter().copied());
+            let all = steps(graph, fold, rest.iter().copied());
             all.into_iter().partition::<Vec<Step>, _>(|step| !step.is_of_one())
         };
         let mut own = vec![Vec::new(); conditions.len()];
@@ -93,7 +98,7 @@ impl Program {
         self.rules.is_empty()
     }
 
-    /// Words of a mask of the rules.
+    /// Words of one mask of the rules.
     pub fn words(&self) -> usize {
         self.rules.len().div_ceil(64)
     }
@@ -112,28 +117,68 @@ impl Program {
         matched: &mut Vec<u32>,
         meter: &mut M,
     ) {
-        let words = self.words();
         let mut alive = std::mem::take(&mut scratch.alive);
+        let mut masks = std::mem::take(&mut scratch.masks);
         alive.clear();
-        let kept = match self.mask {
-            Some((number, at)) => graph.mask(facts, number, at, words),
-            None => None,
-        };
-        match kept {
-            Some(mask) => alive.extend_from_slice(mask),
-            None => {
-                Members::all(self.rules.len(), &mut alive);
-                apply(&self.of_process, &mut alive, graph, facts, scratch, meter);
-                if let Some((number, at)) = self.mask {
-                    graph.keep_mask(facts, number, at, &alive);
-                }
-            }
-        }
-        if alive.iter().any(|word| *word != 0) {
+        masks.clear();
+        Members::all(self.rules.len(), &mut alive);
+        self.recall(&mut alive, &mut masks, graph, facts);
+        if any(&alive) {
             apply(&self.of_event, &mut alive, graph, facts, scratch, meter);
+        }
+        if any(&alive) {
+            self.ask_process(&mut alive, &mut masks, graph, facts, scratch, meter);
             self.finish(&alive, graph, facts, first, matched, meter);
         }
-        scratch.alive = alive;
+        (scratch.alive, scratch.masks) = (alive, masks);
+    }
+
+    /// Take out what the process was found to rule out before.
+    fn recall<F: Facts>(&self, alive: &mut [u64], masks: &mut Vec<u64>, graph: &mut Graph, facts: &F) {
+        let words = alive.len();
+        match self
+            .mask
+            .and_then(|(number, at)| graph.mask(facts, number, at, 2 * words))
+        {
+            Some(kept) => masks.extend_from_slice(kept),
+            None => masks.resize(2 * words, 0),
+        }
+        let (asked, allowed) = masks.split_at(words);
+        for (word, alive) in alive.iter_mut().enumerate() {
+            *alive &= !asked[word] | allowed[word];
+        }
+    }
+
+    /// Ask about the process for the rules that are alive and were not asked about before.
+    fn ask_process<F: Facts, M: Meter>(
+        &self,
+        alive: &mut [u64],
+        masks: &mut [u64],
+        graph: &mut Graph,
+        facts: &F,
+        scratch: &mut Scratch,
+        meter: &mut M,
+    ) {
+        let words = alive.len();
+        let (asked, allowed) = masks.split_at_mut(words);
+        let mut open = std::mem::take(&mut scratch.open);
+        open.clear();
+        open.extend(alive.iter().zip(asked.iter()).map(|(alive, asked)| alive & !asked));
+        if !self.of_process.is_empty() && any(&open) {
+            for (word, open) in open.iter().enumerate() {
+                asked[word] |= open;
+                alive[word] &= !open;
+            }
+            apply(&self.of_process, &mut open, graph, facts, scratch, meter);
+            for (word, open) in open.iter().enumerate() {
+                allowed[word] |= open;
+                alive[word] |= open;
+            }
+            if let Some((number, at)) = self.mask {
+                graph.keep_mask(facts, number, at, masks);
+            }
+        }
+        scratch.open = open;
     }
 
     /// Ask what is left of the rules that are still alive.
@@ -165,6 +210,10 @@ impl Program {
             }
         }
     }
+}
+
+fn any(mask: &[u64]) -> bool {
+    mask.iter().any(|word| *word != 0)
 }
 
 fn apply<F: Facts, M: Meter>(

@@ -54,7 +54,7 @@ impl Programs {
                 if program.asks_of_process() {
                     program.mask = Some((masks, words));
                     masks += 1;
-                    words += program.words();
+                    words += 2 * program.words();
                 }
                 all.push(program);
                 Some(all.len() as u32 - 1)
@@ -84,7 +84,7 @@ impl Programs {
         let Some(number) = self.of_kind[facts.kind() as usize] else {
             return;
         };
-        graph.begin();
+        graph.begin(facts.kind());
         self.all[number as usize].run(graph, facts, &mut self.scratch, first, matched, meter);
     }
 }

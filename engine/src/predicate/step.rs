@@ -1,17 +1,17 @@
 //! One question to an event that rules out all rules which need another answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    graph::{Graph, Logic},
-    lookup::Lookup,
-    operand::Operand,
+    fold::Fold,
+    graph::Graph,
+    lookup::{Lookup, Need},
     profile::Meter,
     program::{Literal, Scratch},
 };
 use crate::value::Facts;
 
-/// As many tests of one operand as a look-up is made of.
+/// As many literals as a look-up is worth.
 const FEWEST_OF_A_LOOKUP: usize = 3;
 
 /// A set of rules of a program, as words of its mask that are not 0.
@@ -84,10 +84,10 @@ impl Members {
 #[derive(Debug)]
 pub enum Step {
     Literal(Literal, Members),
-    /// Tests of one text, of which each rule in `members` needs one: the value is looked up instead.
+    /// Literals that need words, of which each rule in `members` needs one: the words of the event are looked up instead.
     Lookup {
         lookup: Box<Lookup>,
-        /// By number of the test.
+        /// By number of the literal.
         users: Box<[Members]>,
         members: Members,
     },
@@ -117,8 +117,11 @@ impl Step {
                 if members.intersects(alive) {
                     let begun = meter.now();
                     members.move_out(alive, &mut scratch.saved);
-                    lookup.find(facts, |test| users[test].move_back(alive, &scratch.saved));
-                    meter.looked_up(lookup.first(), begun);
+                    lookup.find(facts, |number| {
+                        users[number as usize].move_back(alive, &scratch.saved);
+                        meter.found(lookup.nodes()[number as usize]);
+                    });
+                    meter.looked_up(lookup.nodes(), begun);
                 }
             }
         }
@@ -134,47 +137,23 @@ impl Step {
 }
 
 /// The steps that ask all of `literals`, each with the rules that need it.
-pub fn steps<'l>(graph: &Graph, literals: impl Iterator<Item = (&'l Literal, &'l Vec<u32>)>) -> Vec<Step> {
+pub fn steps<'l>(
+    graph: &Graph,
+    fold: &mut Fold,
+    literals: impl Iterator<Item = (&'l Literal, &'l Vec<u32>)>,
+) -> Vec<Step> {
     let mut literals: Vec<_> = literals.collect();
     literals.sort_by_key(|(literal, _)| (literal.node, literal.wanted));
-    let mut by_operand: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, (literal, _)) in literals.iter().enumerate() {
-        if let Some(operand) = looked_up(graph, literal) {
-            by_operand.entry(format!("{operand:?}")).or_default().push(at);
-        }
-    }
-    let mut groups: Vec<_> = by_operand
-        .into_values()
-        .filter(|group| group.len() >= FEWEST_OF_A_LOOKUP)
-        .collect();
-    groups.sort();
-    let mut taken = vec![false; literals.len()];
     let mut found = Vec::new();
-    for group in groups {
-        let mut lookup = Lookup::default();
-        let (mut users, mut all) = (Vec::new(), std::collections::BTreeSet::new());
-        for at in group {
-            let (literal, rules) = literals[at];
-            // A rule that needs two of the tests needs the second by itself.
-            if rules.iter().any(|rule| all.contains(rule)) {
-                continue;
-            }
-            if let Logic::Test(test) = graph.logic(literal.node) {
-                lookup.add(literal.node, test);
-                all.extend(rules.iter().copied());
-                users.push(Members::of(rules));
-                taken[at] = true;
-            }
+    let answered = match lookup(graph, fold, &literals) {
+        Some((step, answered)) => {
+            found.push(step);
+            answered
         }
-        let members = Members::of(&all.into_iter().collect::<Vec<_>>());
-        found.push(Step::Lookup {
-            lookup: Box::new(lookup),
-            users: users.into(),
-            members,
-        });
-    }
-    for (at, (literal, rules)) in literals.into_iter().enumerate() {
-        if !taken[at] {
+        None => HashSet::new(),
+    };
+    for (literal, rules) in literals {
+        if !answered.contains(literal) {
             found.push(Step::Literal(*literal, Members::of(rules)));
         }
     }
@@ -182,10 +161,34 @@ pub fn steps<'l>(graph: &Graph, literals: impl Iterator<Item = (&'l Literal, &'l
     found
 }
 
-/// The operand of a literal that can be part of a look-up.
-fn looked_up<'g>(graph: &'g Graph, literal: &Literal) -> Option<&'g Operand> {
-    match graph.logic(literal.node) {
-        Logic::Test(test) if literal.wanted && test.words().is_some() => Some(&test.left),
-        _ => None,
+/// One look-up for as many of the literals as it can hold, and those that it answers.
+fn lookup(graph: &Graph, fold: &mut Fold, literals: &[(&Literal, &Vec<u32>)]) -> Option<(Step, HashSet<Literal>)> {
+    let mut needs: Vec<_> = literals
+        .iter()
+        .filter_map(|(literal, rules)| Some((**literal, *rules, Need::of(graph, fold, **literal)?)))
+        .collect();
+    // A rule is in it with one literal: one that few others have, that is answered, that has few words.
+    needs.sort_by_key(|(_, rules, need)| (rules.len(), !need.enough, need.words.len()));
+    let (mut lookup, mut users, mut all) = (Lookup::default(), Vec::new(), BTreeSet::new());
+    let mut answered = HashSet::new();
+    for (literal, rules, need) in needs {
+        if rules.iter().any(|rule| all.contains(rule)) {
+            continue;
+        }
+        if need.enough {
+            answered.insert(literal);
+        }
+        lookup.add(graph, literal, need);
+        users.push(Members::of(rules));
+        all.extend(rules.iter().copied());
     }
+    if users.len() < FEWEST_OF_A_LOOKUP || !lookup.finish() {
+        return None;
+    }
+    let step = Step::Lookup {
+        lookup: Box::new(lookup),
+        users: users.into(),
+        members: Members::of(&all.into_iter().collect::<Vec<_>>()),
+    };
+    Some((step, answered))
 }

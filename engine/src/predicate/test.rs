@@ -8,10 +8,10 @@ use hashbrown::HashSet;
 
 use super::{
     glob::Glob,
-    lookup::Place,
     operand::{Kind, Operand},
     plan::{Constant, PlanError, TestRow, invalid},
     text::TextTest,
+    words::Place,
 };
 use crate::{
     generated::fields::Field,
@@ -206,30 +206,34 @@ impl Test {
     }
 
     pub fn matches<F: Facts>(&self, facts: &F) -> bool {
-        let value = self.left.value(facts);
+        self.judge(&self.left.value(facts), facts)
+    }
+
+    /// As `matches`, of the value that the left operand has on the event.
+    pub fn judge<F: Facts>(&self, value: &Value<'_>, facts: &F) -> bool {
         if value.is_absent() {
             return false;
         }
         match &self.right {
             Right::Exists => true,
-            Right::Constant(test) => test.matches(&value),
-            Right::Elements { all, test } => match &value {
+            Right::Constant(test) => test.matches(value),
+            Right::Elements { all, test } => match value {
                 Value::List(items) if *all => items.iter().all(|item| test.matches(item)),
                 value => test.matches(value),
             },
             Right::Each(quantity, tests) => {
-                let mut count = tests.iter().filter(|test| test.matches(&value));
+                let mut count = tests.iter().filter(|test| test.matches(value));
                 match quantity {
                     Quantity::Any => count.next().is_some(),
                     Quantity::All => !tests.is_empty() && count.count() == tests.len(),
                     Quantity::One => count.next().is_some() && count.next().is_none(),
                 }
             }
-            Right::Operand(op, right) => compare(*op, &value, &right.value(facts)),
+            Right::Operand(op, right) => compare(*op, value, &right.value(facts)),
         }
     }
 
-    /// As `matches`, of a value that is at hand.
+    /// As `judge`, without an event.
     pub fn matches_value(&self, value: &Value<'_>) -> bool {
         match &self.right {
             Right::Exists => !value.is_absent(),

@@ -6,11 +6,11 @@ use memchr::memmem::Finder;
 
 use super::{
     glob::Glob,
-    lookup::Place,
     paths::Paths,
     pattern,
     plan::{PlanError, invalid},
     test::Op,
+    words::Place,
 };
 
 /// Below this many words, comparing each is faster than an automaton or a hash.
@@ -23,7 +23,7 @@ pub enum TextTest {
     /// `<`, `<=`, `>`, `>=`: by bytes.
     Order(Op, Vec<u8>),
     Contains(Box<Finder<'static>>),
-    Icontains(Box<AhoCorasick>),
+    Icontains(Box<Automaton>),
     Startswith(Vec<u8>),
     Endswith(Vec<u8>),
     Glob(Glob),
@@ -31,14 +31,21 @@ pub enum TextTest {
     Among(Vec<Vec<u8>>),
     In(HashSet<Box<[u8]>>),
     Pmatch(Box<Paths>),
-    ContainsAny(Box<AhoCorasick>),
+    ContainsAny(Box<Automaton>),
     StartswithAny(Vec<Vec<u8>>),
     /// Many prefixes as an automaton that must match at the beginning.
-    StartswithMany(Box<AhoCorasick>),
+    StartswithMany(Box<Automaton>),
     EndswithAny(Vec<Vec<u8>>),
 }
 
-fn automaton(words: &[Vec<u8>], anchored: bool, ignore_case: bool) -> Option<Box<AhoCorasick>> {
+/// Finds any of many words at once.
+#[derive(Debug)]
+pub struct Automaton {
+    find: AhoCorasick,
+    of: Vec<Vec<u8>>,
+}
+
+fn automaton(words: &[Vec<u8>], anchored: bool, ignore_case: bool) -> Option<Box<Automaton>> {
     AhoCorasickBuilder::new()
         .match_kind(MatchKind::Standard)
         .start_kind(if anchored {
@@ -49,7 +56,12 @@ fn automaton(words: &[Vec<u8>], anchored: bool, ignore_case: bool) -> Option<Box
         .ascii_case_insensitive(ignore_case)
         .build(words)
         .ok()
-        .map(Box::new)
+        .map(|find| {
+            Box::new(Automaton {
+                find,
+                of: words.to_vec(),
+            })
+        })
 }
 
 impl TextTest {
@@ -129,6 +141,9 @@ impl TextTest {
             TextTest::Startswith(word) => Some((Place::Start, vec![word])),
             TextTest::StartswithAny(words) => Some((Place::Start, some(words))),
             TextTest::Endswith(word) => Some((Place::End, vec![word])),
+            TextTest::Contains(finder) => Some((Place::Within, vec![finder.needle()])),
+            TextTest::ContainsAny(words) => Some((Place::Within, some(&words.of))),
+            TextTest::StartswithMany(words) => Some((Place::Start, some(&words.of))),
             TextTest::EndswithAny(words) => Some((Place::End, some(words))),
             _ => None,
         }
@@ -145,7 +160,7 @@ impl TextTest {
                 _ => text >= value.as_slice(),
             },
             TextTest::Contains(finder) => finder.find(text).is_some(),
-            TextTest::Icontains(words) | TextTest::ContainsAny(words) => words.is_match(text),
+            TextTest::Icontains(words) | TextTest::ContainsAny(words) => words.find.is_match(text),
             TextTest::Startswith(value) => text.starts_with(value),
             TextTest::Endswith(value) => text.ends_with(value),
             TextTest::Glob(glob) => glob.matches(text),
@@ -154,7 +169,7 @@ impl TextTest {
             TextTest::In(set) => set.contains(text),
             TextTest::Pmatch(paths) => paths.has_prefix_of(text),
             TextTest::StartswithAny(values) => values.iter().any(|value| text.starts_with(value)),
-            TextTest::StartswithMany(words) => words.is_match(Input::new(text).anchored(Anchored::Yes)),
+            TextTest::StartswithMany(words) => words.find.is_match(Input::new(text).anchored(Anchored::Yes)),
             TextTest::EndswithAny(values) => values.iter().any(|value| text.ends_with(value)),
         }
     }

@@ -139,7 +139,6 @@ impl RuleSet {
         self.inner.profile().map_or_else(HashMap::new, |profile| {
             HashMap::from([
                 ("tests", counts(&profile.tests)),
-                ("lookups", counts(&profile.lookups)),
                 ("rules", counts(&profile.rules)),
                 ("events", counts(&[profile.events])),
             ])

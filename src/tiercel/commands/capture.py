@@ -103,10 +103,11 @@ def replay(
     store: Annotated[
         str | None, typer.Option(metavar="DSN", help="Also store events and alerts there; twice changes nothing.")
     ] = None,
+    profile: Annotated[bool, typer.Option(help="Also say what each rule and each predicate cost, on stderr.")] = False,
 ) -> None:
     """Run rules over a capture, as Falco does: one alert a line, and a summary on stderr."""
     from tiercel._engine import RuleSet
-    from tiercel.commands.rules import plan
+    from tiercel.commands.rules import plan as planned
     from tiercel.recording import Capture
     from tiercel.rules.items import PRIORITIES, priority
 
@@ -128,7 +129,10 @@ def replay(
     if chosen:
         set_up = [selection.model_dump(exclude_none=True) for selection in settings.select]
         settings = obj.settings(worker=given | {"select": [*set_up, *chosen]}).worker
-    ruleset, capture = RuleSet(plan(settings, throttled=throttle)), Capture(file)
+    plan = planned(settings, throttled=throttle)
+    ruleset, capture = RuleSet(plan), Capture(file)
+    if profile:
+        ruleset.measure()
     alerts = _stored(capture, file, ruleset, store) if store else _alerts(capture, file, ruleset)
     by_priority, by_rule = Counter[str](), Counter[str]()
     try:
@@ -139,6 +143,11 @@ def replay(
             _show(alert, as_json=as_json)
     finally:
         _summary(by_priority, by_rule)
+        if profile:
+            from tiercel.commands import rule_profile
+            from tiercel.rules.profile import profile as counted
+
+            rule_profile.show(counted(plan, ruleset.profile()))
 
 
 def _entries(text: str) -> list[Any]:
