@@ -1,4 +1,4 @@
-"""What rules and their predicates cost on events: counts of the engine, put to the rows of the plan that they are about."""
+"""What rules and their predicates cost: counts of the engine, put to the rows of the plan that they are about."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Profile:
 def profile(plan: str, counts: Counts) -> Profile:
     """Of what `RuleSet.profile` counted for a rule set of this plan; nothing if nothing was measured."""
     rows = json.loads(plan)
-    tests, (events, _, ns) = counts.get("tests", []), (counts.get("events") or [(0, 0, 0)])[0]
+    if not counts:
+        return Profile(0, 0, [], [])
+    tests, ((events, _, ns),) = counts["tests"], counts["events"]
     asked = [sorted(_below(rows["nodes"], rule["node"])) for rule in rows["rules"]]
     users = [0] * len(tests)
     for nodes in asked:
@@ -70,7 +72,7 @@ def profile(plan: str, counts: Counts) -> Profile:
             alone=alone,
             matches=matches,
         )
-        for rule, nodes, (alone, matches, _) in zip(rows["rules"], asked, counts.get("rules", []), strict=False)
+        for rule, nodes, (alone, matches, _) in zip(rows["rules"], asked, counts["rules"], strict=True)
     ]
     predicates.sort(key=lambda predicate: (-predicate.ns, predicate.text))
     rules.sort(key=lambda rule: (-rule.ns, rule.name))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.run import run
+from tests.cli.run import tiercel
 from tiercel._engine import RuleSet
 from tiercel.local import bundled_capture
 from tiercel.rules.load import load
@@ -63,7 +63,9 @@ def test_a_shared_test_is_made_once_and_borne_by_both(plan: str) -> None:
 
 def test_many_constants_are_looked_up_together(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
-    rule = "- rule: r{0}\n  desc: d\n  condition: evt.type = openat and fd.name = /f{0}\n  output: o\n  priority: DEBUG\n"
+    rule = (
+        "- rule: r{0}\n  desc: d\n  condition: evt.type = openat and fd.name = /f{0}\n  output: o\n  priority: DEBUG\n"
+    )
     file.write_text("".join(rule.format(number) for number in range(40)))
     plan = load([file]).check().plan(matching="all")
     rules = RuleSet(plan)
@@ -75,9 +77,9 @@ def test_many_constants_are_looked_up_together(tmp_path: Path) -> None:
     assert sum(one.alone for one in found.rules) == 1
 
 
-def test_replay_says_what_rules_cost() -> None:
-    done = run("replay", str(bundled_capture()), "--profile", "--json")
-    assert done.code == 0
-    assert all(json.loads(line)["rule"] for line in done.out.splitlines())
+def test_replay_says_what_rules_cost(tmp_path: Path) -> None:
+    done = tiercel("replay", bundled_capture(), "--profile", "--json", home=tmp_path)
+    assert done.returncode == 0
+    assert all(json.loads(line)["rule"] for line in done.stdout.splitlines())
     for part in ("events that a rule may match", "predicate", "ns each", "Sensitive file read"):
-        assert part in done.err
+        assert part in done.stderr

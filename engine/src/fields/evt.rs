@@ -1,5 +1,7 @@
 //! Fields of the event itself.
 
+use std::sync::LazyLock;
+
 use super::EventView;
 use crate::generated::events::EventKind;
 use crate::generated::syscalls::SYSCALLS;
@@ -36,17 +38,26 @@ pub(super) fn name<'a>(view: &EventView<'a>) -> Value<'a> {
     }
 }
 
+/// Names of system calls by the number that captures have for them, and by that of the kernel.
+static NAMES: LazyLock<[Vec<Option<&str>>; 2]> = LazyLock::new(|| {
+    let mut names = [Vec::new(), Vec::new()];
+    for call in &SYSCALLS {
+        for (names, number) in names.iter_mut().zip([usize::from(call.ppm_sc), usize::from(call.nr)]) {
+            if names.len() <= number {
+                names.resize(number + 1, None);
+            }
+            names[number].get_or_insert(call.name);
+        }
+    }
+    names
+});
+
 fn syscall_name(view: &EventView) -> Option<&'static str> {
-    let by_id = view
-        .event
-        .uint(0)
-        .and_then(|id| SYSCALLS.iter().find(|call| u64::from(call.ppm_sc) == id));
-    let by_number = || {
-        view.event
-            .uint(1)
-            .and_then(|nr| SYSCALLS.iter().find(|call| u64::from(call.nr) == nr))
+    let named = |by: usize| {
+        let number = usize::try_from(view.event.uint(by)?).ok()?;
+        NAMES[by].get(number).copied().flatten()
     };
-    by_id.or_else(by_number).map(|call| call.name)
+    named(0).or_else(|| named(1))
 }
 
 /// `evt.type.is.NAME`, also by code.

@@ -35,6 +35,15 @@ impl Glob {
         Glob { tokens, fold }
     }
 
+    /// What every text that it matches begins with.
+    pub fn beginning(&self) -> Vec<u8> {
+        let bytes = self.tokens.iter().map_while(|token| match token {
+            Token::Byte(byte) if !self.fold => Some(*byte),
+            _ => None,
+        });
+        bytes.collect()
+    }
+
     pub fn matches(&self, text: &[u8]) -> bool {
         let (mut at, mut token) = (0, 0);
         let mut back: Option<(usize, usize)> = None;

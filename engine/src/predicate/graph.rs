@@ -222,7 +222,17 @@ impl Graph {
     /// Whether node `index` holds on the event of `facts`, the same for all calls since `begin`.
     pub fn holds<F: Facts, M: Meter>(&mut self, index: u32, facts: &F, meter: &mut M) -> bool {
         let at = index as usize;
-        match self.nodes[at].memo {
+        let node = &self.nodes[at];
+        if let Logic::Test(test) = &node.logic
+            && node.cost <= CHEAP
+            && (matches!(node.memo, Memo::Event) || matches!((node.memo, self.fd), (Memo::Fd(_), Row::None)))
+        {
+            let begun = meter.now();
+            let result = test.matches(facts);
+            meter.tested(at, result, begun);
+            return result;
+        }
+        match node.memo {
             Memo::Event => self.of_event(at, facts, meter),
             Memo::Process(slot) => {
                 let Some(row) = self.process_row(facts) else {
@@ -250,9 +260,6 @@ impl Graph {
     fn of_event<F: Facts, M: Meter>(&mut self, at: usize, facts: &F, meter: &mut M) -> bool {
         if let Logic::Kind(answers, test) = &self.nodes[at].logic {
             return answers[facts.kind() as usize].unwrap_or_else(|| test.matches(facts));
-        }
-        if self.nodes[at].cost <= CHEAP && matches!(self.nodes[at].logic, Logic::Test(_)) {
-            return self.compute(at, facts, meter);
         }
         if self.seen[at] >> 1 == self.event {
             return self.seen[at] & 1 == 1;

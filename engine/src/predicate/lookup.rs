@@ -8,6 +8,7 @@ use super::{
     graph::{Graph, Logic},
     operand::Operand,
     program::Literal,
+    test::Test,
     words::{Place, Words},
 };
 use crate::value::{Facts, Value};
@@ -16,54 +17,57 @@ use crate::value::{Facts, Value};
 const MOST_WORDS: usize = 1024;
 const MOST_NODES: u32 = 256;
 
-/// A word, where it must stand, and in which text: the one left of the test of node `of`.
+/// A word, where it must stand, and in which text: the one left of a test.
 #[derive(Clone, Debug)]
-pub struct Word {
-    of: u32,
+pub struct Word<'g> {
+    of: &'g Test,
     place: Place,
     bytes: Box<[u8]>,
 }
 
 /// What a literal needs: one of the words.
 #[derive(Debug)]
-pub struct Need {
-    pub words: Vec<Word>,
+pub struct Need<'g> {
+    pub words: Vec<Word<'g>>,
     /// And with one of them it holds.
     pub enough: bool,
 }
 
-impl Need {
+impl<'g> Need<'g> {
     /// Of a literal on events of the kind that `fold` is about; none if it can hold without words.
-    pub fn of(graph: &Graph, fold: &mut Fold, literal: Literal) -> Option<Need> {
+    pub fn of(graph: &'g Graph, fold: &mut Fold, literal: Literal) -> Option<Need<'g>> {
         let mut budget = MOST_NODES;
         let need = search(graph, fold, literal.node, literal.wanted, &mut budget)?;
         (need.words.len() <= MOST_WORDS).then_some(need)
     }
 }
 
-fn search(graph: &Graph, fold: &mut Fold, node: u32, wanted: bool, budget: &mut u32) -> Option<Need> {
+fn search<'g>(graph: &'g Graph, fold: &mut Fold, node: u32, wanted: bool, budget: &mut u32) -> Option<Need<'g>> {
     *budget = budget.checked_sub(1)?;
     match (graph.logic(node), wanted) {
         (Logic::Not(child), _) => search(graph, fold, *child, !wanted, budget),
         // A text that must be rendered costs more than a look-up saves.
         (Logic::Test(test) | Logic::Kind(_, test), true) if test.left.is_stored() => {
-            let (place, words) = test.words()?;
-            let word = |bytes: &[u8]| Word {
-                of: node,
-                place,
+            let found = test.words()?;
+            let word = |bytes: Vec<u8>| Word {
+                of: test,
+                place: found.place,
                 bytes: bytes.into(),
             };
             Some(Need {
-                words: words.into_iter().map(word).collect(),
-                enough: true,
+                words: found.words.into_iter().map(word).collect(),
+                enough: found.enough,
             })
         }
         (Logic::All(children), true) | (Logic::Any(children), false) => {
-            // Whichever of them is the rarest: the one with the fewest words.
-            let needs = children
-                .iter()
-                .filter_map(|&child| search(graph, fold, child, wanted, budget));
-            let best = needs.min_by_key(|need| need.words.len())?;
+            // Whichever of them is the rarest: the one with the fewest words. What always holds on this kind rules nothing out.
+            let mut needs = Vec::new();
+            for &child in children {
+                if fold.says(graph, child).is_none() {
+                    needs.extend(search(graph, fold, child, wanted, budget));
+                }
+            }
+            let best = needs.into_iter().min_by_key(|need| need.words.len())?;
             Some(Need { enough: false, ..best })
         }
         (Logic::Any(children), true) | (Logic::All(children), false) => {
@@ -98,17 +102,15 @@ pub struct Lookup {
 
 impl Lookup {
     /// Add a literal with what it needs; it gets the next number.
-    pub fn add(&mut self, graph: &Graph, literal: Literal, need: Need) {
+    pub fn add(&mut self, literal: Literal, need: Need) {
         let number = self.nodes.len() as u32;
         self.nodes.push(literal.node);
         for word in need.words {
-            let Logic::Test(test) = graph.logic(word.of) else {
-                continue;
-            };
-            let at = match self.texts.iter().position(|(operand, _)| *operand == test.left) {
+            let operand = &word.of.left;
+            let at = match self.texts.iter().position(|(known, _)| known == operand) {
                 Some(at) => at,
                 None => {
-                    self.texts.push((test.left.clone(), Words::default()));
+                    self.texts.push((operand.clone(), Words::default()));
                     self.texts.len() - 1
                 }
             };

@@ -143,6 +143,7 @@ impl RuleSet {
             ..
         } = self;
         match profile {
+            _ if programs.of(facts.kind()).is_none() => {}
             None if self.forgetful => programs.run(graph, &Fresh(facts), first, matched, &mut Unmetered),
             None => programs.run(graph, facts, first, matched, &mut Unmetered),
             Some(profile) => {

@@ -158,7 +158,7 @@ impl Operand {
         match self {
             Operand::Field(field, arg) => match field {
                 F::EvtType | F::SyscallType => true,
-                F::FdName | F::FdDirectory | F::FdFilename | F::FdNameraw => true,
+                F::FdName | F::FdDirectory | F::FdFilename => true,
                 F::ProcName
                 | F::ProcPname
                 | F::ProcExe

@@ -131,7 +131,7 @@ fn literal(kind: u8, process: u64, fd: u64) -> Literal {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn the_graph_says_what_a_plain_evaluator_says(plan in a_plan(), events in prop::collection::vec(an_event(), 1..40)) {

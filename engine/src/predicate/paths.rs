@@ -45,6 +45,19 @@ impl Paths {
         };
     }
 
+    /// One of these begins every path that has one of the listed as a prefix; none if the first components tell nothing.
+    pub fn beginnings(&self) -> Option<Vec<Vec<u8>>> {
+        if self.ends || !self.globs.is_empty() {
+            return None;
+        }
+        // Relative paths are as absolute ones, and slashes may be doubled.
+        let words = self
+            .plain
+            .keys()
+            .flat_map(|first| [[b"/", &**first].concat(), first.to_vec()]);
+        Some(words.chain([b"//".to_vec()]).collect())
+    }
+
     pub fn has_prefix_of(&self, path: &[u8]) -> bool {
         let mut node = self;
         let mut rest = components(path);

@@ -178,7 +178,7 @@ fn lookup(graph: &Graph, fold: &mut Fold, literals: &[(&Literal, &Vec<u32>)]) ->
         if need.enough {
             answered.insert(literal);
         }
-        lookup.add(graph, literal, need);
+        lookup.add(literal, need);
         users.push(Members::of(rules));
         all.extend(rules.iter().copied());
     }

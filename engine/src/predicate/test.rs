@@ -10,8 +10,7 @@ use super::{
     glob::Glob,
     operand::{Kind, Operand},
     plan::{Constant, PlanError, TestRow, invalid},
-    text::TextTest,
-    words::Place,
+    text::{TextTest, Words},
 };
 use crate::{
     generated::fields::Field,
@@ -270,8 +269,8 @@ impl Test {
         }
     }
 
-    /// The words of which a text must be one, or have one at its start or end; none for other tests.
-    pub fn words(&self) -> Option<(Place, Vec<&[u8]>)> {
+    /// The words of which the text must have one; none for tests that can hold without.
+    pub fn words(&self) -> Option<Words> {
         match &self.right {
             Right::Constant(Scalar::Text(test)) => test.words(),
             _ => None,

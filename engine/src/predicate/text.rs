@@ -13,6 +13,26 @@ use super::{
     words::Place,
 };
 
+/// Of these words a text must have one for a test to hold.
+#[derive(Debug)]
+pub struct Words {
+    pub place: Place,
+    pub words: Vec<Vec<u8>>,
+    /// And if it has, the test holds.
+    pub enough: bool,
+}
+
+impl Words {
+    /// Beginnings that are needed and do not suffice; none if any text will do.
+    fn starts(words: Vec<Vec<u8>>) -> Option<Words> {
+        words.iter().all(|word| !word.is_empty()).then_some(Words {
+            place: Place::Start,
+            words,
+            enough: false,
+        })
+    }
+}
+
 /// Below this many words, comparing each is faster than an automaton or a hash.
 const FEW: usize = 4;
 
@@ -130,22 +150,31 @@ impl TextTest {
     }
 
     /// As `Test::words`.
-    pub fn words(&self) -> Option<(Place, Vec<&[u8]>)> {
-        fn some(words: &[Vec<u8>]) -> Vec<&[u8]> {
-            words.iter().map(Vec::as_slice).collect()
-        }
+    pub fn words(&self) -> Option<Words> {
+        let exact = |place, words: &[Vec<u8>]| {
+            Some(Words {
+                place,
+                words: words.to_vec(),
+                enough: true,
+            })
+        };
         match self {
-            TextTest::Eq(word) => Some((Place::Whole, vec![word])),
-            TextTest::Among(words) => Some((Place::Whole, some(words))),
-            TextTest::In(words) => Some((Place::Whole, words.iter().map(|word| &**word).collect())),
-            TextTest::Startswith(word) => Some((Place::Start, vec![word])),
-            TextTest::StartswithAny(words) => Some((Place::Start, some(words))),
-            TextTest::Endswith(word) => Some((Place::End, vec![word])),
-            TextTest::Contains(finder) => Some((Place::Within, vec![finder.needle()])),
-            TextTest::ContainsAny(words) => Some((Place::Within, some(&words.of))),
-            TextTest::StartswithMany(words) => Some((Place::Start, some(&words.of))),
-            TextTest::EndswithAny(words) => Some((Place::End, some(words))),
-            _ => None,
+            TextTest::Eq(word) => exact(Place::Whole, std::slice::from_ref(word)),
+            TextTest::Among(words) => exact(Place::Whole, words),
+            TextTest::In(words) => exact(
+                Place::Whole,
+                &words.iter().map(|word| word.to_vec()).collect::<Vec<_>>(),
+            ),
+            TextTest::Startswith(word) => exact(Place::Start, std::slice::from_ref(word)),
+            TextTest::StartswithAny(words) => exact(Place::Start, words),
+            TextTest::StartswithMany(words) => exact(Place::Start, &words.of),
+            TextTest::Endswith(word) => exact(Place::End, std::slice::from_ref(word)),
+            TextTest::EndswithAny(words) => exact(Place::End, words),
+            TextTest::Contains(finder) => exact(Place::Within, &[finder.needle().to_vec()]),
+            TextTest::ContainsAny(words) => exact(Place::Within, &words.of),
+            TextTest::Pmatch(paths) => Words::starts(paths.beginnings()?),
+            TextTest::Glob(glob) => Words::starts(vec![glob.beginning()]),
+            TextTest::Ne(_) | TextTest::Order(..) | TextTest::Icontains(_) | TextTest::Regex(_) => None,
         }
     }
 

@@ -27,9 +27,7 @@ def show(profile: Profile) -> None:
         )
     rules = Table("rule", "tests", "alone", "matches", "ms", box=None, header_style="bold", pad_edge=False)
     for rule in profile.rules[:MOST]:
-        rules.add_row(
-            rule.name, f"{rule.tests:,.0f}", f"{rule.alone:,}", f"{rule.matches:,}", f"{rule.ns / 1e6:,.2f}"
-        )
+        rules.add_row(rule.name, f"{rule.tests:,.0f}", f"{rule.alone:,}", f"{rule.matches:,}", f"{rule.ns / 1e6:,.2f}")
     for table, left in ((rules, len(profile.rules)), (tests, len(profile.predicates))):
         table.columns[0].no_wrap = True
         for column in table.columns[1:]:
@@ -37,4 +35,4 @@ def show(profile: Profile) -> None:
         console.print(table)
         if left > MOST:
             console.print(f"… and {left - MOST} more\n")
-    console.print("A test that several rules ask is made once; its time is shared among them. Counting takes time itself.")
+    console.print("A test that several rules ask is made once, its time shared among them. Counting takes time itself.")
