@@ -167,20 +167,22 @@ fn lookup(graph: &Graph, fold: &mut Fold, literals: &[(&Literal, &Vec<u32>)]) ->
         .iter()
         .filter_map(|(literal, rules)| Some((**literal, *rules, Need::of(graph, fold, **literal)?)))
         .collect();
-    // A rule is in it with one literal: one that few others have, that is answered, that has few words.
+    // A rule is in it with one literal: one that few others have, that is answered, that has few words. What it answers for
+    // some of its rules only is asked for the others as ever.
     needs.sort_by_key(|(_, rules, need)| (rules.len(), !need.enough, need.words.len()));
     let (mut lookup, mut users, mut all) = (Lookup::default(), Vec::new(), BTreeSet::new());
     let mut answered = HashSet::new();
     for (literal, rules, need) in needs {
-        if rules.iter().any(|rule| all.contains(rule)) {
+        let open: Vec<u32> = rules.iter().copied().filter(|rule| !all.contains(rule)).collect();
+        if open.is_empty() {
             continue;
         }
-        if need.enough {
+        if need.enough && open.len() == rules.len() {
             answered.insert(literal);
         }
         lookup.add(literal, need);
-        users.push(Members::of(rules));
-        all.extend(rules.iter().copied());
+        users.push(Members::of(&open));
+        all.extend(open);
     }
     if users.len() < FEWEST_OF_A_LOOKUP || !lookup.finish() {
         return None;
