@@ -1,13 +1,11 @@
-"""How long batches wait while a rule set is compiled in another thread, and what throttling costs.
+"""How long batches wait while a rule set is compiled in another thread, and what throttling costs."""
 
-python bench/reload.py CAPTURE RULES…
-"""
-
-import argparse
-import statistics
 import threading
 import time
 from pathlib import Path
+
+import recording
+from rule_sets import ALL
 
 from tiercel._engine import RuleSet, encode_raw
 from tiercel.processors.worker import Worker
@@ -43,20 +41,14 @@ def gaps(worker: Worker, messages: list[bytes], until: threading.Event, at_least
                 return found
 
 
-def told(name: str, found: list[float]) -> None:
-    cut = statistics.quantiles(found, n=100)
-    print(f"{name:34} {len(found):6} batches  median {cut[49] * 1e3:6.2f} ms  99 % {cut[98] * 1e3:6.2f} ms  "
-          f"longest {max(found) * 1e3:6.2f} ms")  # fmt: skip
-
-
-def stalls(messages: list[bytes], paths: list[Path]) -> None:
-    """Batches beside a compilation."""
+def stalls(messages: list[bytes], paths: list[Path]) -> dict[str, object]:
+    """Batches of a thousand events with nothing beside them, and beside a compilation."""
     files = sets.read(paths)
     made = sets.compiled(files)
     beside_batches()
     worker, done = Worker(made.rules), threading.Event()
     done.set()
-    told("nothing beside", gaps(worker, messages, done, 2.0))
+    alone = gaps(worker, messages, done, 2.0)
     done.clear()
     took: list[float] = []
 
@@ -69,36 +61,46 @@ def stalls(messages: list[bytes], paths: list[Path]) -> None:
 
     beside = threading.Thread(target=compile_some)
     beside.start()
-    told(f"{made.count} rules compiled beside", gaps(worker, messages, done))
+    meanwhile = gaps(worker, messages, done)
     beside.join()
-    print(f"compiling took {min(took):.2f} to {max(took):.2f} s beside the batches")
+    return {
+        "rules": made.count,
+        "longest batch, nothing beside, ms": round(max(alone) * 1e3, 1),
+        "longest batch beside a compilation, ms": round(max(meanwhile) * 1e3, 1),
+        "compilation beside batches, s": round(min(took), 2),
+    }
 
 
-def costs(messages: list[bytes], rounds: int = 3) -> None:
-    """A rule that matches every event: without a throttle, and with one that suppresses nearly all."""
-    for name, more in (("no alert", None), ("every alert", ""), ("throttled", "{burst: 1, every: 1d}"),
-                       ("throttled per proc.name, fd.name", "{per: [proc.name, fd.name], burst: 1, every: 1d}")):  # fmt: skip
+def costs(messages: list[bytes], rounds: int = 3) -> dict[str, object]:
+    """A rule that matches every event: told each time, and with throttles that suppress nearly all."""
+    report: dict[str, object] = {}
+    for name, more in (
+        ("no alert", None),
+        ("every alert told", ""),
+        ("throttled", "{burst: 1, every: 1d}"),
+        ("throttled per proc.name, fd.name", "{per: [proc.name, fd.name], burst: 1, every: 1d}"),
+    ):
         loader = Loader()
         text = EVERY if more is not None else EVERY.replace(">= 0", "< 0")
         loader.read_text("r", text + (f"  throttle: {more}\n" if more else ""))
         rules = RuleSet(loader.finish().plan(throttled=True))
-        best, events = 1e9, 0
+        best, events = float("inf"), 1
         for _ in range(rounds):
-            worker, start = Worker(rules), time.perf_counter()
+            worker, start = Worker(rules), time.process_time()
             for message in messages:
                 worker.handle(0, 0, b"h", message)
-            best, events = min(best, time.perf_counter() - start), worker.counters.events
-        print(f"{name:34} {best / events * 1e9:7.0f} ns an event, {worker.counters.alerts} alerts of {events} events")
+            best, events = min(best, time.process_time() - start), worker.counters.events
+        report[f"{name}, ns/event"] = round(best / events * 1e9)
+    return report
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("capture", type=Path)
-    parser.add_argument("rules", type=Path, nargs="+")
+    """Measure and print."""
+    parser = recording.arguments(__doc__)
+    parser.add_argument("--rules", type=Path, nargs="*", default=[path for path in ALL if path.exists()])
     options = parser.parse_args()
     messages = raw(options.capture)
-    stalls(messages, options.rules)
-    costs(messages)
+    recording.show(stalls(messages, options.rules) | costs(messages), as_json=options.json)
 
 
 if __name__ == "__main__":

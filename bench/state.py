@@ -1,4 +1,4 @@
-"""The engine on one core: raw batches of an amplified recording through decode, state and the shipped rules, and the same
+"""The engine on one core: raw batches of an amplified recording through decode, state and five rules, and the same
 with the enriched batch written. Million events a second of processor time, best of some rounds.
 """
 
@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import recording
+from rule_sets import five
 
 from tiercel._engine import Host, RuleSet, decode_raw
-from tiercel.rules.load import rules_from
 
 
 def judged(bodies: list[bytes], rules: RuleSet | None) -> dict[str, int]:
@@ -49,7 +49,7 @@ def main() -> None:
     for batches in recording.amplified(original, options.events):
         bodies += recording.raw(batches, events + 1)
         events += sum(map(len, batches))
-    rules = RuleSet(rules_from([]).plan(matching="first"))
+    rules = five()
     without, _ = fastest(options.rounds, lambda: judged(bodies, None))
     judging, result = fastest(options.rounds, lambda: judged(bodies, rules))
     writing, _ = fastest(options.rounds, lambda: enriched(bodies, rules))

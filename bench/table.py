@@ -25,6 +25,9 @@ GOALS = {
     "10000 threads: ms to save": "< 100",
     "10000 threads: ms to load": "< 100",
     "decode + state + 5 rules, M events/s/core": "≥ 2",
+    "Falco's three files: % more than none": "≤ 30",
+    "Falco's three files: M events/s/core": "≥ sysdig's",
+    "Falco's three files: ms to load": "< 150",
     "tiercel ns/event": "the peer's or less",
     "events/s sustained": "≥ 150000",
     "p50 ms": "< 200",
@@ -60,6 +63,8 @@ def main() -> int:
     live = os.geteuid() == 0 and Path("/sys/kernel/btf/vmlinux").exists()
     benches: list[tuple[str, list[str], str]] = [
         ("state", [str(options.capture), "--events", str(options.events)], ""),
+        ("rule_sets", [str(options.capture), "--events", str(options.events)], ""),
+        ("reload", [str(options.capture)], ""),
         ("saved", [], ""),
         (
             "peer_sysdig",
