@@ -46,8 +46,7 @@ fn search<'g>(graph: &'g Graph, fold: &mut Fold, node: u32, wanted: bool, budget
     *budget = budget.checked_sub(1)?;
     match (graph.logic(node), wanted) {
         (Logic::Not(child), _) => search(graph, fold, *child, !wanted, budget),
-        // A text that must be rendered costs more than a look-up saves.
-        (Logic::Test(test) | Logic::Kind(_, test), true) if test.left.is_stored() => {
+        (Logic::Test(test) | Logic::Kind(_, test), true) if test.left.fewest_of_a_lookup().is_some() => {
             let found = test.words()?;
             let word = |bytes: Vec<u8>| Word {
                 of: test,
@@ -91,6 +90,31 @@ fn search<'g>(graph: &'g Graph, fold: &mut Fold, node: u32, wanted: bool, budget
         }
         (Logic::Test(_) | Logic::Kind(..), _) => None,
     }
+}
+
+/// Leave out the needs that ask for words in a text that too few ask for.
+pub fn worth_it<T>(needs: &mut Vec<(T, Need)>) {
+    let mut users: Vec<(&Operand, usize)> = Vec::new();
+    for (_, need) in needs.iter() {
+        let mut counted: Vec<&Operand> = Vec::new();
+        for word in &need.words {
+            let operand = &word.of.left;
+            if counted.contains(&operand) {
+                continue;
+            }
+            counted.push(operand);
+            match users.iter_mut().find(|(known, _)| *known == operand) {
+                Some((_, count)) => *count += 1,
+                None => users.push((operand, 1)),
+            }
+        }
+    }
+    let few: Vec<Operand> = users
+        .into_iter()
+        .filter(|(operand, count)| operand.fewest_of_a_lookup().is_none_or(|fewest| *count < fewest))
+        .map(|(operand, _)| operand.clone())
+        .collect();
+    needs.retain(|(_, need)| need.words.iter().all(|word| !few.contains(&word.of.left)));
 }
 
 #[derive(Debug, Default)]

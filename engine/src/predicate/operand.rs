@@ -152,25 +152,21 @@ impl Operand {
         }
     }
 
-    /// Whether its value lies in the state as it is, mostly.
-    pub fn is_stored(&self) -> bool {
+    /// How many tests of it a look-up is worth; none if it is never: a text that lies in the state as it is, one that is put
+    /// together, one that is rendered.
+    pub fn fewest_of_a_lookup(&self) -> Option<usize> {
         use Field as F;
-        match self {
-            Operand::Field(field, arg) => match field {
-                F::EvtType | F::SyscallType => true,
-                F::FdName | F::FdDirectory | F::FdFilename => true,
-                F::ProcName
-                | F::ProcPname
-                | F::ProcExe
-                | F::ProcExepath
-                | F::ProcPexe
-                | F::ProcPexepath
-                | F::ProcCwd => true,
-                F::ProcAname | F::ProcAexepath | F::ProcAexe => matches!(arg, FieldArg::Index(_)),
-                F::ContainerId | F::ContainerName | F::ContainerImageRepository => true,
-                _ => false,
-            },
-            _ => false,
+        let Operand::Field(field, arg) = self else { return None };
+        match field {
+            F::EvtType | F::SyscallType => Some(1),
+            F::FdName | F::FdDirectory | F::FdFilename => Some(1),
+            F::ProcName | F::ProcPname | F::ProcExe | F::ProcExepath | F::ProcPexe | F::ProcPexepath | F::ProcCwd => {
+                Some(1)
+            }
+            F::ProcAname | F::ProcAexepath | F::ProcAexe if matches!(arg, FieldArg::Index(_)) => Some(1),
+            F::ContainerId | F::ContainerName | F::ContainerImageRepository => Some(1),
+            F::ProcArgs | F::ProcCmdline | F::ProcPcmdline if matches!(arg, FieldArg::None) => Some(4),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::{
     fold::Fold,
     graph::Graph,
-    lookup::{Lookup, Need},
+    lookup::{Lookup, Need, worth_it},
     profile::Meter,
     program::{Literal, Scratch},
 };
@@ -165,14 +165,15 @@ pub fn steps<'l>(
 fn lookup(graph: &Graph, fold: &mut Fold, literals: &[(&Literal, &Vec<u32>)]) -> Option<(Step, HashSet<Literal>)> {
     let mut needs: Vec<_> = literals
         .iter()
-        .filter_map(|(literal, rules)| Some((**literal, *rules, Need::of(graph, fold, **literal)?)))
+        .filter_map(|(literal, rules)| Some(((**literal, *rules), Need::of(graph, fold, **literal)?)))
         .collect();
+    worth_it(&mut needs);
     // A rule is in it with one literal: one that few others have, that is answered, that has few words. What it answers for
     // some of its rules only is asked for the others as ever.
-    needs.sort_by_key(|(_, rules, need)| (rules.len(), !need.enough, need.words.len()));
+    needs.sort_by_key(|((_, rules), need)| (rules.len(), !need.enough, need.words.len()));
     let (mut lookup, mut users, mut all) = (Lookup::default(), Vec::new(), BTreeSet::new());
     let mut answered = HashSet::new();
-    for (literal, rules, need) in needs {
+    for ((literal, rules), need) in needs {
         let open: Vec<u32> = rules.iter().copied().filter(|rule| !all.contains(rule)).collect();
         if open.is_empty() {
             continue;
