@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 
@@ -51,6 +52,15 @@ CONDITIONS: dict[str, Callable[[int], str]] = {
     "no numbers": numbered("fd.num = a", " or fd.num = a{}"),
     "no macros": numbered("m", " or m{}"),
 }
+
+
+@pytest.fixture(autouse=True)
+def past() -> Iterator[None]:
+    """What other tests left on the heap is not gone through by the collections of these."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def seconds(work: Callable[[], None]) -> float:
