@@ -125,7 +125,7 @@ class RulesTopic:
             else:
                 raise ValueError("the key is unknown")
         except ValueError as error:
-            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, key[:100].decode(errors="replace"))
+            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, ascii(key[:100])[2:-1])
 
     def _apply_set(self, version: str, value: bytes | None) -> None:
         if not VERSION.fullmatch(version):
@@ -136,7 +136,7 @@ class RulesTopic:
             return
         if len(value) > MAX_PACKED:
             raise ValueError(f"it has more than {MAX_PACKED} bytes")
-        self._known.setdefault(version, version == self.current)
+        self._known.setdefault(version, version == self.current or version in self.rollout.versions())
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         self._contents.put(version, value)
@@ -165,6 +165,10 @@ class RulesTopic:
         # Ours may be newer than what comes back, and what is recorded is never taken back.
         if not known or entries[-1][0] >= known[-1][0]:
             self.rollout.entries[int(number)] = entries
+            for _, version in entries:
+                # It has been current, though compaction may have taken the message that said so.
+                if version in self._known:
+                    self._known[version] = True
 
     # Contents
 

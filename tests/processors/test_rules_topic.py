@@ -265,3 +265,17 @@ def test_the_command_publishes_what_is_right_and_nothing_else(client: dict[str, 
     topic = RulesTopic(client, "any")
     assert (topic.current, topic.shipped) == (version, False)
     topic.close()
+
+
+def test_a_set_that_was_current_before_compaction_goes_as_well(client: dict[str, str], open_topic: Open) -> None:
+    old, new = made("old"), made("new")
+    write(
+        client,
+        (b"set/" + old.version.encode(), old.files.pack()),
+        (b"partition/raw/0", rollout.pack(((5, old.version),))),
+        (b"set/" + new.version.encode(), new.files.pack()),
+        (b"current", json.dumps({"version": new.version}).encode()),
+    )
+    open_topic().record(0, ((9, new.version),))
+    with pytest.raises(RefusedError, match="is not on"):
+        open_topic().compiled(old.version)
