@@ -278,9 +278,9 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
     place = ck.TopicPartition(topics.RULES, 0)
     deadline = time.monotonic() + timeout
     try:
-        end = _end(consumer, place, deadline)
-        # The position is unknown until something was read.
-        while consumer.position([place])[0].offset < end:
+        oldest, end = _bounds(consumer, place, deadline)
+        # The position is unknown until something was read, and that nothing is there is told only once.
+        while oldest < end and consumer.position([place])[0].offset < end:
             if time.monotonic() > deadline:
                 raise KafkaError(f"{topics.RULES} could not be read to its end in {timeout:.0f} s")
             ends = [_take(message, take) for message in consumer.consume(100, 0.2)]
@@ -290,11 +290,12 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
         raise KafkaError(f"reading {topics.RULES} failed: {error.args[0].str()}") from None
 
 
-def _end(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> int:
-    """The offset behind the last message. A topic that was made a moment ago is not known to every broker yet."""
+def _bounds(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> tuple[int, int]:
+    """Offset of the first message, and that behind the last. A topic made a moment ago is not known to every broker."""
     while True:
         try:
-            return int(consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))[1])
+            oldest, end = consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))
+            return int(oldest), int(end)
         except ck.KafkaException as error:
             if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
                 raise
