@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from tiercel.hunt.query import Row
+from tiercel.rules.problems import printable
 from tiercel.schemas.alerts import clock
 
 
@@ -19,7 +20,7 @@ def event_text(row: Row) -> str:
         row.get("fd.name") or _arguments(row["args"]),
     ]
     mark = f"  ! {', '.join(row['rules'])}" if row["rules"] else ""
-    return "  ".join(part for part in parts if part) + mark
+    return printable("  ".join(part for part in parts if part) + mark)
 
 
 def _arguments(args: dict[str, str]) -> str:

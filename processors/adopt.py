@@ -112,24 +112,26 @@ class Adoption:
             entries = adding(partition, offset, wanted.version, oldest) or adding(
                 partition, offset, wanted.version, self._committed(partition)
             )
-            if entries is not None:
-                self._topic.record(partition, entries)
-                text = "rules reloaded" if not must else "rules recorded"
-                log.info(
-                    "%s rules=%d version=%s partition=%d from_offset=%d",
-                    text,
-                    wanted.count,
-                    wanted.version[:12],
-                    partition,
-                    offset,
-                )
-                return
-            log.warning("rules wait until offsets are committed partition=%d", partition)
         except KafkaError as error:
             if must:
                 raise
             log.error("rules not reloaded: %s", error)
-        self._not_before = time.monotonic() + PATIENCE_S
+            self._not_before = time.monotonic() + PATIENCE_S
+            return
+        if entries is None:
+            log.warning("rules wait until offsets are committed partition=%d", partition)
+            self._not_before = time.monotonic() + PATIENCE_S
+            return
+        # If that fails, what was written may still arrive: nobody may work on this message with other rules then.
+        self._topic.record(partition, entries)
+        log.info(
+            "rules %s rules=%d version=%s partition=%d from_offset=%d",
+            "recorded" if must else "reloaded",
+            wanted.count,
+            wanted.version[:12],
+            partition,
+            offset,
+        )
 
     def _made(self, version: str) -> CompiledSet:
         if version == self.wanted.version:

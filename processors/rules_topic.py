@@ -125,7 +125,7 @@ class RulesTopic:
             else:
                 raise ValueError("the key is unknown")
         except ValueError as error:
-            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, key[:100].decode(errors="replace"))
+            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, ascii(key[:100])[2:-1])
 
     def _apply_set(self, version: str, value: bytes | None) -> None:
         if not VERSION.fullmatch(version):
@@ -136,7 +136,7 @@ class RulesTopic:
             return
         if len(value) > MAX_PACKED:
             raise ValueError(f"it has more than {MAX_PACKED} bytes")
-        self._known.setdefault(version, version == self.current)
+        self._known.setdefault(version, version == self.current or version in self.rollout.versions())
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         self._contents.put(version, value)
@@ -165,6 +165,10 @@ class RulesTopic:
         # Ours may be newer than what comes back, and what is recorded is never taken back.
         if not known or entries[-1][0] >= known[-1][0]:
             self.rollout.entries[int(number)] = entries
+            for _, version in entries:
+                # It has been current, though compaction may have taken the message that said so.
+                if version in self._known:
+                    self._known[version] = True
 
     # Contents
 
@@ -274,9 +278,9 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
     place = ck.TopicPartition(topics.RULES, 0)
     deadline = time.monotonic() + timeout
     try:
-        end = _end(consumer, place, deadline)
-        # The position is unknown until something was read.
-        while consumer.position([place])[0].offset < end:
+        oldest, end = _bounds(consumer, place, deadline)
+        # The position is unknown until something was read, and that nothing is there is told only once.
+        while oldest < end and consumer.position([place])[0].offset < end:
             if time.monotonic() > deadline:
                 raise KafkaError(f"{topics.RULES} could not be read to its end in {timeout:.0f} s")
             ends = [_take(message, take) for message in consumer.consume(100, 0.2)]
@@ -286,11 +290,12 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
         raise KafkaError(f"reading {topics.RULES} failed: {error.args[0].str()}") from None
 
 
-def _end(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> int:
-    """The offset behind the last message. A topic that was made a moment ago is not known to every broker yet."""
+def _bounds(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> tuple[int, int]:
+    """Offset of the first message, and that behind the last. A topic made a moment ago is not known to every broker."""
     while True:
         try:
-            return int(consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))[1])
+            oldest, end = consumer.get_watermark_offsets(place, timeout=max(0.1, deadline - time.monotonic()))
+            return int(oldest), int(end)
         except ck.KafkaException as error:
             if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
                 raise

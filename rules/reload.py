@@ -16,6 +16,7 @@ from pathlib import Path
 
 import watchfiles
 
+from tiercel.errors import TiercelError
 from tiercel.rules import sets
 from tiercel.rules.load import files_of, library
 from tiercel.rules.sets import CompiledSet, RefusedError
@@ -56,7 +57,8 @@ def beside_batches() -> None:
 class Reloader:
     """From construction on, until `close`. `current` is the set that is in use, or about to be.
 
-    `told` gets each new set and each refusal, in the reloader's thread.
+    `told` gets each new set, the one in use when somebody asks by `reload`, and each refusal, in the reloader's thread.
+    If it raises a TiercelError it gets the set again.
     """
 
     def __init__(self, paths: Sequence[str | Path], current: CompiledSet, told: Told = tell) -> None:
@@ -142,11 +144,22 @@ class Reloader:
             self._refuse(RefusedError([f"the rules cannot be compiled: {error!r}"]))
             return
         self._refused = []
-        if new.version == self.current.version:
+        changed = new.version != self.current.version
+        if not changed:
             log.info("rules are unchanged version=%s", new.version[:12])
+        if changed or forced:
+            self._hand_on(new, changed=changed)
+
+    def _hand_on(self, new: CompiledSet, *, changed: bool) -> None:
+        try:
+            self._told(new)
+        except TiercelError as error:
+            # Until whoever is told could take it, it is not the current one: the files are read again at the next look.
+            log.error("rules not handed on, tried again: %s", error)
+            self._signature, self._forced = None, self._forced or not changed
             return
-        self.current = self._ready = new
-        self._told(new)
+        if changed:
+            self.current = self._ready = new
 
     def _again(self) -> None:
         if self._refused:

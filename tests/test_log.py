@@ -42,3 +42,10 @@ def test_json_is_one_object_a_line() -> None:
         3,
     )
     assert "ValueError: no" in line["traceback"]
+
+
+def test_what_stands_in_a_message_begins_no_line_and_drives_no_terminal() -> None:
+    stream = io.StringIO()
+    log.setup("info", "text", stream)
+    logging.getLogger("tiercel.processors").warning("refused: %s", "a\n12:00:00.000 INFO forged\x1b[2J\x9b")
+    assert stream.getvalue().removesuffix("\n").isprintable()

@@ -8,6 +8,7 @@ from typing import Any
 from tiercel.rules import writing
 from tiercel.rules.explain.clauses import AND, NOT, OR, TEST, Clause, fields_of
 from tiercel.rules.explain.judge import Verdict
+from tiercel.rules.problems import printable
 from tiercel.rules.tree import Call, Check, Operand
 
 LONGEST = 120
@@ -36,7 +37,8 @@ def event(about: dict[str, Any]) -> str:
     if about.get("fd.name"):
         parts.append(_short(str(about["fd.name"])))
     if about.get("proc.name"):
-        parts.append(f"by {about['proc.name']} [{about.get('proc.pid')}]: {_short(str(about.get('proc.cmdline')))}")
+        name = _short(str(about["proc.name"]))
+        parts.append(f"by {name} [{about.get('proc.pid')}]: {_short(str(about.get('proc.cmdline')))}")
     return " ".join(parts)
 
 
@@ -84,7 +86,7 @@ def shown(found: Any) -> str:
 
 
 def _short(of: str) -> str:
-    line = " ".join(of.split())
+    line = printable(" ".join(of.split()))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 

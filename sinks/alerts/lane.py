@@ -238,8 +238,9 @@ class Lane:
                 told = self._try(notice(self.name, lost, self._host))
                 if told is None:
                     return
-                self._lost_first = Counter()
-                self.tally.notices += told == ("delivered", "")
+                # What could not be told either is told with what is lost next.
+                self._lost_first = Counter() if told[0] == "delivered" else lost
+                self.tally.notices += told[0] == "delivered"
             outcome = self._try(entry.alert)
             if outcome is None:
                 return
@@ -300,8 +301,9 @@ class Lane:
                 return "delivered", ""
             self.tally.retries += 1
             self._tell_away(reason)
-            # Half of it by chance: many that lost the same server do not come back as one.
-            if not self._wait(reason.after if reason.after is not None else wait * random.uniform(0.5, 1.0)):  # noqa: S311
+            # Half of it by chance: many that lost the same server do not come back as one. A server may wish to be left
+            # alone for longer, but not to be asked without a pause.
+            if not self._wait(max(reason.after or 0.0, wait * random.uniform(0.5, 1.0))):  # noqa: S311
                 return None
             wait = min(wait * 2, longest)
 

@@ -66,13 +66,24 @@ class WebhookSink:
 
     async def _post(self, body: bytes) -> None:
         httpx = self._httpx
+        asked = False
+
+        async def trace(step: str, _: object) -> None:
+            nonlocal asked
+            asked = asked or step.endswith("send_request_headers.started")
+
         try:
             async with asyncio.timeout(self._timeout):
                 if self._client is None:
                     self._client = httpx.AsyncClient(verify=self._tls, timeout=None)
-                async with self._client.stream("POST", self._url, content=body, headers=self._headers) as answer:
+                async with self._client.stream(
+                    "POST", self._url, content=body, headers=self._headers, extensions={"trace": trace}
+                ) as answer:
                     said = await _beginning(answer)
         except TimeoutError:
+            if not asked:
+                # A machine that is off, or behind a firewall that says nothing, was never reached.
+                raise AwayError("not reachable", f"{self._shown} within {self._timeout:g} s") from None
             raise FailedError("no answer", f"{self._shown} within {self._timeout:g} s") from None
         except (httpx.ConnectError, httpx.ReadError, httpx.ProxyError, ssl.SSLError) as error:
             # A certificate of ours that is not liked is told only after the handshake, or by a reset.

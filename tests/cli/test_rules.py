@@ -37,6 +37,17 @@ def test_a_failure_is_a_line_and_1(tmp_path: Path) -> None:
     assert done.stderr.startswith("1 tests, 1 failed, ")
 
 
+def test_what_a_failure_shows_drives_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "x_test.yaml"
+    path.write_text(
+        "rules: [credentials.yaml, 00-macros.yaml]\n"
+        'tests:\n- {name: "\\e[2J", events: [{openat: /etc/shadow, by: {exe: "/tmp/\\e]0;x\\a\\ny"}}], alerts: []}\n'
+    )
+    done = tiercel("rules", "test", path, home=tmp_path)
+    assert one_line(done.stdout)
+    assert done.stdout.strip().isprintable()
+
+
 def test_wrong_files_of_tests_are_1_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "x_test.yaml").write_text("testz: []\n")
     for path in (tmp_path / "x_test.yaml", tmp_path, tmp_path / "none"):

@@ -265,3 +265,29 @@ def test_the_command_publishes_what_is_right_and_nothing_else(client: dict[str, 
     topic = RulesTopic(client, "any")
     assert (topic.current, topic.shipped) == (version, False)
     topic.close()
+
+
+def test_a_set_that_was_current_before_compaction_goes_as_well(client: dict[str, str], open_topic: Open) -> None:
+    old, new = made("old"), made("new")
+    write(
+        client,
+        (b"set/" + old.version.encode(), old.files.pack()),
+        (b"partition/raw/0", rollout.pack(((5, old.version),))),
+        (b"set/" + new.version.encode(), new.files.pack()),
+        (b"current", json.dumps({"version": new.version}).encode()),
+    )
+    open_topic().record(0, ((9, new.version),))
+    with pytest.raises(RefusedError, match="is not on"):
+        open_topic().compiled(old.version)
+
+
+def test_a_record_that_may_still_arrive_lets_nobody_go_on_without_it(
+    open_topic: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, first, second = open_topic(), made("first"), made("second")
+    adoption = Adoption(topic, first, lambda _: (0, 0), lambda _: 0)
+    assert adoption.settle(0, 0).names == ["first"]
+    adoption.wanted = second
+    monkeypatch.setattr(topic, "_write", lambda *_: (_ for _ in ()).throw(KafkaError("no answer")))
+    with pytest.raises(KafkaError):
+        adoption.settle(0, 10)

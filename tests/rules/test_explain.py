@@ -174,3 +174,14 @@ def test_history_says_what_the_recording_says(tmp_path: Path) -> None:
             assert judge.of_row(rows[number]).holding == said.holding, (name, number, rows[number])
             compared += 1
     assert compared >= 36 * len(rules)
+
+
+def test_what_a_process_calls_itself_is_printed_on_one_line_and_drives_no_terminal() -> None:
+    about = {
+        "id": 1,
+        "evt.type": "open",
+        "proc.name": "a\x1b]0;x\x07\nb",
+        "proc.cmdline": "\x1b[2J",
+        "fd.name": "/\x9b1m",
+    }
+    assert render.event(about).isprintable()

@@ -3,13 +3,16 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tiercel.config import Worker
+from tiercel.errors import KafkaError
 from tiercel.rules import reload, sets
 from tiercel.rules.reload import Reloader
 from tiercel.rules.sets import CompiledSet, RefusedError, RuleFiles
@@ -236,3 +239,26 @@ def test_folders_that_are_watched_are_those_of_links_and_of_what_they_lead_to(tm
     (real / "rules.yaml").write_text("")
     (linked / "rules.yaml").symlink_to(real / "rules.yaml")
     assert reload.watched([linked / "rules.yaml"]) == sorted([str(real), str(linked)])
+
+
+def test_a_set_that_could_not_be_handed_on_is_handed_on_again_and_whoever_asks_gets_it_once_more(file: Path) -> None:
+    away, told = threading.Event(), list[str]()
+
+    def publish(new: CompiledSet | RefusedError) -> None:
+        assert isinstance(new, CompiledSet)
+        if not away.is_set():
+            raise KafkaError("no answer")
+        told.append(new.version)
+
+    first = sets.compiled(sets.read([file]))
+    with closing(Reloader([file], first, publish)) as reloader:
+        file.write_text(RULE.format("two"))
+        time.sleep(1)
+        assert reloader.current is first
+        assert reloader.take() is None
+        away.set()
+        assert eventually(lambda: len(told) == 1, 10)
+        second = reloader.current.version
+        reloader.reload()
+        assert eventually(lambda: told == [second, second], 10)
+    assert second != first.version

@@ -121,7 +121,7 @@ def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "Co
         if not isinstance(new, RefusedError):
             try:
                 topic.publish(new)
-            except TiercelError as error:
+            except RefusedError as error:  # it is too large, and stays so
                 log.error("rules not published: %s", error)
 
     if not worker.rules and topic.current is not None and not topic.shipped:
@@ -189,7 +189,7 @@ def forward(
     there is no other sink.
     """
     from tiercel.commands.rotation import on_rotation
-    from tiercel.errors import ConfigError, TiercelError
+    from tiercel.errors import ConfigError
     from tiercel.schemas import topics
     from tiercel.sinks.alerts.configured import lanes
     from tiercel.sinks.alerts.fan import Fan

@@ -40,6 +40,7 @@ def test(
     A failure says what came instead, and the clause on which the rule failed. Exit status 1 if a test fails.
     How tests are written: docs/rule-tests.md.
     """
+    from tiercel.rules.problems import printable
     from tiercel.rules.testing.coverage import Coverage
     from tiercel.rules.testing.junit import write
     from tiercel.rules.testing.run import Runner
@@ -49,7 +50,7 @@ def test(
     for outcome in runner.run(find(paths or [LIBRARY])):
         outcomes.append(outcome)
         if outcome.failure is not None:
-            print(f"FAILED {outcome.test.where}: {outcome.test.name}: {outcome.failure}")
+            print(printable(f"FAILED {outcome.test.where}: {outcome.test.name}: {outcome.failure}"))
         if coverage:
             covered.add(outcome, runner.rules(outcome.test.suite))
     if junit is not None:

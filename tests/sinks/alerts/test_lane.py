@@ -265,3 +265,36 @@ def test_a_sink_that_hangs_delays_no_other() -> None:
     assert fan.report()[0].startswith("alerts to scripted: 0 delivered, 1,000 dropped (full 9")
     assert fan.report()[1] == "alerts to scripted: 1,000 delivered"
     go.set()
+
+
+def test_a_server_that_wishes_for_no_pause_gets_one() -> None:
+    tries: list[float] = []
+
+    def away(_: Alert) -> None:
+        tries.append(time.monotonic())
+        raise AwayError("status 503", after=0.0)
+
+    lane = Lane(Scripted(away), backoff=(0.1, 0.1), host=HOST)
+    lane.offer(alert("one"))
+    time.sleep(0.6)
+    lane.close(time.monotonic() + 0.2)
+    assert 2 <= len(tries) <= 14
+
+
+def test_a_notice_that_is_lost_itself_is_told_with_the_next() -> None:
+    away = threading.Event()
+
+    def failing(_: Alert) -> None:
+        if not away.is_set():
+            raise FailedError("status 500")
+
+    sink = Scripted(failing)
+    lane = Lane(sink, attempts=2, backoff=(0.001, 0.001), host=HOST)
+    for number in range(5):
+        lane.offer(alert(str(number)))
+    eventually(lambda: lane.tally.dropped["status 500"] == 5)
+    away.set()
+    lane.offer(alert("last"))
+    eventually(lambda: sink.ids == ["last"])
+    lane.close(time.monotonic() + 1)
+    assert [told["lost"] for told in sink.notices] == [5]

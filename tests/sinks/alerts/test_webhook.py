@@ -2,9 +2,10 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -153,6 +154,18 @@ def test_one_that_hangs_and_one_that_drips_cost_a_bounded_time(tmp_path: Path) -
         sink.send(alert("a"))
         sink.close()
         assert len(server.alerts()) == 1
+
+
+def test_a_server_that_never_takes_the_connection_is_away() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as listening, ExitStack() as stack:
+        for _ in range(4):
+            # Once its queue is full, the kernel answers no more: as a machine that is off.
+            filling = stack.enter_context(closing(socket.socket()))
+            filling.setblocking(False)
+            filling.connect_ex(listening.getsockname())
+        sink = stack.enter_context(closing(WebhookSink(f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout=0.3)))
+        with pytest.raises(AwayError, match="not reachable: http://127"):
+            sink.send(alert("a"))
 
 
 def test_an_answer_without_end_is_not_read(tmp_path: Path) -> None:
