@@ -121,7 +121,7 @@ fn literal(kind: u8, process: u64, fd: u64) -> Literal {
         ]);
     }
     if fd < 5 {
-        event.fd_version = Some(fd + 1);
+        event.fd_version = Some((fd + 1, 0));
         event
             .values
             .push((Field::FdName, FieldArg::None, text(paths[fd as usize])));
