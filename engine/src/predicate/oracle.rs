@@ -471,3 +471,38 @@ fn live_processes_are_judged_as_a_plain_evaluator_does() {
         prop_assert_eq!(wrong, None);
     });
 }
+
+#[test]
+fn a_test_that_never_holds_is_not_counted_as_one_that_did() {
+    let globs = ["/etc/p*x", "/etc/pa*x", "/etc/pas*x"];
+    let nodes = globs
+        .map(|glob| format!(r#"{{"test":{{"left":0,"op":"glob","values":["{glob}"]}}}}"#))
+        .join(",");
+    let rules: Vec<String> = (0..3)
+        .map(|number| {
+            format!(
+                r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{number},"codes":[{}],"sha256":""}}"#,
+                EventKind::Openat.code()
+            )
+        })
+        .collect();
+    let plan = format!(
+        r#"{{"format":1,"version":"v","matching":"all","operands":[{{"field":{{"name":"fd.name"}}}}],"nodes":[{nodes}],"rules":[{}]}}"#,
+        rules.join(",")
+    );
+    let mut rules = RuleSet::new(&plan).unwrap();
+    rules.measure();
+    let mut event = Literal::new(EventKind::Openat);
+    event
+        .values
+        .push((Field::FdName, FieldArg::None, Value::Owned(b"/etc/passwd".to_vec())));
+    rules.evaluate(&event, &mut Vec::new());
+    let counts: Vec<(u64, u64)> = rules
+        .profile()
+        .unwrap()
+        .tests
+        .iter()
+        .map(|count| (count.times, count.held))
+        .collect();
+    assert_eq!(counts, [(1, 0); 3]);
+}
