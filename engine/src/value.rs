@@ -51,7 +51,7 @@ pub enum FieldArg {
     Key(Box<str>),
 }
 
-/// Of a process's facts, and of what is known of containers where it is in one.
+/// Of a process's facts, and of what is known of containers where it is in one; of a descriptor, and of interfaces.
 pub type Version = (u64, u64);
 
 /// What rules and output formats ask of an event. Implemented by the state's view of one event; by literals in tests.
@@ -66,5 +66,5 @@ pub trait Facts {
     fn process_version(&self) -> Option<Version>;
 
     /// Likewise for the fields of scope fd.
-    fn fd_version(&self) -> Option<u64>;
+    fn fd_version(&self) -> Option<Version>;
 }

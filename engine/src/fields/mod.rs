@@ -76,8 +76,10 @@ impl Facts for EventView<'_> {
         Some((thread.version, told))
     }
 
-    fn fd_version(&self) -> Option<u64> {
-        self.seen.file.as_ref().map(|_| self.seen.fd_version)
+    fn fd_version(&self) -> Option<Version> {
+        // Which ends are local the interfaces tell.
+        let interfaces = self.state.interfaces.len() as u64;
+        self.seen.file.as_ref().map(|_| (self.seen.fd_version, interfaces))
     }
 
     fn field(&self, field: Field, arg: &FieldArg) -> Value<'_> {

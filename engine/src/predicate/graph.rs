@@ -211,7 +211,7 @@ impl Graph {
         if let Row::Unasked = self.fd {
             self.fd = facts
                 .fd_version()
-                .map_or(Row::None, |version| Row::At(self.fds.row((version, 0))));
+                .map_or(Row::None, |version| Row::At(self.fds.row(version)));
         }
         match self.fd {
             Row::At(row) => Some(row),

@@ -11,7 +11,7 @@ pub struct Literal {
     pub kind: EventKind,
     pub values: Vec<(Field, FieldArg, Value<'static>)>,
     pub process_version: Option<Version>,
-    pub fd_version: Option<u64>,
+    pub fd_version: Option<Version>,
 }
 
 impl Literal {
@@ -64,7 +64,7 @@ impl Facts for Literal {
         self.process_version
     }
 
-    fn fd_version(&self) -> Option<u64> {
+    fn fd_version(&self) -> Option<Version> {
         self.fd_version
     }
 }

@@ -85,7 +85,7 @@ impl<F: Facts> Facts for Fresh<'_, F> {
         None
     }
 
-    fn fd_version(&self) -> Option<u64> {
+    fn fd_version(&self) -> Option<Version> {
         None
     }
 }

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     generated::{events::EventKind, fields::Field},
-    value::{FieldArg, Value},
+    value::{Facts, FieldArg, Value},
 };
 
 /// What node `index` says of an event, by recursion over the rows.
-fn holds(plan: &Plan, operands: &[Operand], index: usize, event: &Literal) -> bool {
+fn holds<F: Facts>(plan: &Plan, operands: &[Operand], index: usize, event: &F) -> bool {
     match &plan.nodes[index] {
         NodeRow::All(children) => children.iter().all(|&child| holds(plan, operands, child, event)),
         NodeRow::Any(children) => children.iter().any(|&child| holds(plan, operands, child, event)),
@@ -121,7 +121,7 @@ fn literal(kind: u8, process: u64, fd: u64) -> Literal {
         ]);
     }
     if fd < 5 {
-        event.fd_version = Some(fd + 1);
+        event.fd_version = Some((fd + 1, 0));
         event
             .values
             .push((Field::FdName, FieldArg::None, text(paths[fd as usize])));
@@ -221,4 +221,288 @@ fn each_way_to_point_nowhere_is_refused() {
     ] {
         assert!(RuleSet::new(&bad).is_err(), "{}", &bad[..bad.len().min(200)]);
     }
+}
+
+/// A test of a random field on what hosts in tests have.
+fn a_live_test() -> impl Strategy<Value = String> {
+    // Number of the operand, and its kind: text, number, list, truth, type.
+    let operand = 0..LIVE.len();
+    let words = [
+        "sh",
+        "bash",
+        "SSHD",
+        "cat",
+        "",
+        "s",
+        "h",
+        "/",
+        "/etc",
+        "/etc/passwd",
+        "passwd",
+        "rel",
+        "/a/",
+        "/tmp",
+        "init",
+        "-c",
+        "x",
+        "é",
+        "host",
+        "box",
+        "27794335214c",
+        "sh -c",
+        "bash x y",
+        "write",
+        "openat",
+        "10.0.0.1:80",
+        "*sh",
+        "/*/pass*",
+        "[a-s]*",
+        "x y",
+        "x\u{0}",
+        "ssssssssss",
+        "10.0.0.",
+    ];
+    let ops = [
+        "=",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "contains",
+        "icontains",
+        "startswith",
+        "endswith",
+        "glob",
+        "iglob",
+        "regex",
+        "in",
+        "intersects",
+        "pmatch",
+        "exists",
+        "anyof",
+        "allof",
+        "oneof",
+    ];
+    let word = prop::sample::select(words.to_vec());
+    (
+        operand,
+        prop::sample::select(ops.to_vec()),
+        prop::collection::vec(word, 0..12),
+        any::<u8>(),
+    )
+        .prop_map(|(left, op, words, how)| {
+            let kind = LIVE[left].1;
+            if op == "exists" {
+                return format!(r#"{{"test":{{"left":{left},"op":"exists"}}}}"#);
+            }
+            if kind == 'n' {
+                let number = [0, 1, 3, 5, 10, 12, 500, -1][usize::from(how % 8)];
+                return match op {
+                    "=" | "!=" | "<" | "<=" | ">" | ">=" => {
+                        format!(r#"{{"test":{{"left":{left},"op":"{op}","values":[{number}]}}}}"#)
+                    }
+                    _ => format!(
+                        r#"{{"test":{{"left":{left},"op":"in","values":[{number},{}]}}}}"#,
+                        how % 4
+                    ),
+                };
+            }
+            let quoted: Vec<String> = words.iter().map(|word| serde_json::to_string(word).unwrap()).collect();
+            let all = quoted.join(",");
+            let first = quoted.first().map_or("\"sh\"", |word| word);
+            match op {
+                "in" | "intersects" | "pmatch" => {
+                    format!(r#"{{"test":{{"left":{left},"op":"{op}","values":[{all}]}}}}"#)
+                }
+                "anyof" | "allof" | "oneof" => {
+                    let inner =
+                        ["=", "contains", "startswith", "endswith", "icontains", "glob", "!="][usize::from(how % 7)];
+                    format!(r#"{{"test":{{"left":{left},"op":"{inner}","modifier":"{op}","values":[{all}]}}}}"#)
+                }
+                "regex" => format!(r#"{{"test":{{"left":{left},"op":"regex","values":["[a-c].*|.*sh"]}}}}"#),
+                _ if how % 11 == 0 => format!(
+                    r#"{{"test":{{"left":{left},"op":"=","right":{}}}}}"#,
+                    usize::from(how) % TEXTS
+                ),
+                _ => format!(r#"{{"test":{{"left":{left},"op":"{op}","values":[{first}]}}}}"#),
+            }
+        })
+}
+
+/// Texts first: any of them may be compared with any.
+const TEXTS: usize = 24;
+const LIVE: &[(&str, char)] = &[
+    (r#"{"field":{"name":"proc.name"}}"#, 't'),
+    (r#"{"field":{"name":"proc.pname"}}"#, 't'),
+    (r#"{"field":{"name":"proc.aname","index":2}}"#, 't'),
+    (r#"{"field":{"name":"proc.exe"}}"#, 't'),
+    (r#"{"field":{"name":"proc.exepath"}}"#, 't'),
+    (r#"{"field":{"name":"proc.cmdline"}}"#, 't'),
+    (r#"{"field":{"name":"proc.args"}}"#, 't'),
+    (r#"{"field":{"name":"proc.pcmdline"}}"#, 't'),
+    (r#"{"field":{"name":"proc.cwd"}}"#, 't'),
+    (r#"{"field":{"name":"user.name"}}"#, 't'),
+    (r#"{"field":{"name":"container.id"}}"#, 't'),
+    (r#"{"field":{"name":"container.name"}}"#, 't'),
+    (r#"{"field":{"name":"fd.name"}}"#, 't'),
+    (r#"{"field":{"name":"fd.directory"}}"#, 't'),
+    (r#"{"field":{"name":"fd.filename"}}"#, 't'),
+    (r#"{"field":{"name":"fd.typechar"}}"#, 't'),
+    (r#"{"field":{"name":"evt.args"}}"#, 't'),
+    (r#"{"field":{"name":"evt.arg","key":"res"}}"#, 't'),
+    (r#"{"field":{"name":"fs.path.name"}}"#, 't'),
+    (r#"{"call":{"name":"toupper","args":[0]}}"#, 't'),
+    (r#"{"call":{"name":"basename","args":[12]}}"#, 't'),
+    (r#"{"call":{"name":"concat","args":[0,12]}}"#, 't'),
+    (r#"{"field":{"name":"proc.exeline"}}"#, 't'),
+    (r#"{"field":{"name":"k8s.pod.name"}}"#, 't'),
+    (r#"{"field":{"name":"evt.type"}}"#, 't'),
+    (r#"{"field":{"name":"proc.aname"}}"#, 't'),
+    (r#"{"field":{"name":"proc.aexepath"}}"#, 't'),
+    (r#"{"field":{"name":"proc.acmdline"}}"#, 't'),
+    (r#"{"field":{"name":"syscall.type"}}"#, 't'),
+    (r#"{"field":{"name":"fd.num"}}"#, 'n'),
+    (r#"{"field":{"name":"proc.pid"}}"#, 'n'),
+    (r#"{"field":{"name":"proc.ppid"}}"#, 'n'),
+    (r#"{"field":{"name":"proc.apid"}}"#, 'n'),
+    (r#"{"field":{"name":"user.uid"}}"#, 'n'),
+    (r#"{"field":{"name":"evt.rawres"}}"#, 'n'),
+    (r#"{"field":{"name":"fd.sport"}}"#, 'n'),
+    (r#"{"field":{"name":"fd.port"}}"#, 'n'),
+    (r#"{"field":{"name":"evt.num"}}"#, 'n'),
+    (r#"{"field":{"name":"proc.sid"}}"#, 'n'),
+];
+
+fn a_live_plan() -> impl Strategy<Value = String> {
+    let shape = prop::collection::vec((0..4u8, any::<[prop::sample::Index; 4]>()), 1..60);
+    let tests = prop::collection::vec(a_live_test(), 1..60);
+    let roots = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..150);
+    (tests, shape, roots, any::<bool>()).prop_map(|(mut nodes, shape, roots, all)| {
+        for (kind, picks) in shape {
+            let [a, b, c, d] = picks.map(|pick| pick.index(nodes.len()));
+            nodes.push(match kind {
+                0 => format!(r#"{{"all":[{a},{b},{c}]}}"#),
+                1 => format!(r#"{{"any":[{a},{b},{c},{d}]}}"#),
+                2 => format!(r#"{{"all":[{a},{b}]}}"#),
+                _ => format!(r#"{{"not":{a}}}"#),
+            });
+        }
+        let rules: Vec<String> = roots
+            .iter()
+            .enumerate()
+            .map(|(number, (root, some))| {
+                let codes: Vec<u16> = crate::generated::events::KINDS
+                    .into_iter()
+                    .filter(|kind| some % 3 > 0 || (*kind as u16) % 2 == u16::from(some % 2) || *kind == EventKind::Write)
+                    .map(EventKind::code)
+                    .collect();
+                let node = root.index(nodes.len());
+                format!(
+                    r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{node},"codes":{codes:?},"sha256":""}}"#
+                )
+            })
+            .collect();
+        let matching = if all { "all" } else { "first" };
+        let operands: Vec<&str> = LIVE.iter().map(|(operand, _)| *operand).collect();
+        format!(
+            r#"{{"format":1,"version":"v","matching":"{matching}","operands":[{}],"nodes":[{}],"rules":[{}]}}"#,
+            operands.join(","),
+            nodes.join(","),
+            rules.join(",")
+        )
+    })
+}
+
+#[test]
+fn live_processes_are_judged_as_a_plain_evaluator_does() {
+    use crate::{
+        event::Batch,
+        host::{Host, tests::acts},
+        state::{Limits, tests::snapshot},
+    };
+    let cases = std::env::var("CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(50);
+    let story = prop::collection::vec(any::<(u8, u8, u8, u8)>(), 1..25);
+    proptest!(ProptestConfig::with_cases(cases), |(plan in a_live_plan(), story in story)| {
+        let mut rules = RuleSet::new(&plan).unwrap();
+        let rows = Plan::parse(&plan).unwrap();
+        let mut operands = Vec::new();
+        for row in &rows.operands {
+            operands.push(Operand::compile(row, &operands).unwrap());
+        }
+        let tests: Vec<Option<Test>> = rows
+            .nodes
+            .iter()
+            .map(|row| if let NodeRow::Test(row) = row { Some(Test::compile(row, &operands).unwrap()) } else { None })
+            .collect();
+        fn plain<F: Facts>(rows: &Plan, tests: &[Option<Test>], node: usize, event: &F) -> bool {
+            match &rows.nodes[node] {
+                NodeRow::All(children) => children.iter().all(|&child| plain(rows, tests, child, event)),
+                NodeRow::Any(children) => children.iter().any(|&child| plain(rows, tests, child, event)),
+                NodeRow::Not(child) => !plain(rows, tests, *child, event),
+                NodeRow::Test(_) => tests[node].as_ref().unwrap().matches(event),
+            }
+        }
+        let mut host = Host::new(Limits::default());
+        let mut batch = Batch::new();
+        snapshot(&mut batch, 1, 1, 0, "init");
+        snapshot(&mut batch, 5, 5, 1, "sshd");
+        snapshot(&mut batch, 10, 10, 5, "bash");
+        acts(&mut batch, 10, &story);
+        let mut wrong = None;
+        host.each(&batch, "box", |view| {
+            let mut found = Vec::new();
+            rules.evaluate(view, &mut found);
+            let code = view.kind().code();
+            let mut wanted: Vec<u32> = (0..rows.rules.len())
+                .filter(|&rule| rows.rules[rule].codes.contains(&code) && plain(&rows, &tests, rows.rules[rule].node, view))
+                .map(|rule| rule as u32)
+                .collect();
+            if rows.matching == super::plan::Matching::First {
+                wanted.truncate(1);
+            }
+            if found != wanted && wrong.is_none() {
+                wrong = Some((view.number, view.kind(), found, wanted));
+            }
+        });
+        prop_assert_eq!(wrong, None);
+    });
+}
+
+#[test]
+fn a_test_that_never_holds_is_not_counted_as_one_that_did() {
+    let globs = ["/etc/p*x", "/etc/pa*x", "/etc/pas*x"];
+    let nodes = globs
+        .map(|glob| format!(r#"{{"test":{{"left":0,"op":"glob","values":["{glob}"]}}}}"#))
+        .join(",");
+    let rules: Vec<String> = (0..3)
+        .map(|number| {
+            format!(
+                r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{number},"codes":[{}],"sha256":""}}"#,
+                EventKind::Openat.code()
+            )
+        })
+        .collect();
+    let plan = format!(
+        r#"{{"format":1,"version":"v","matching":"all","operands":[{{"field":{{"name":"fd.name"}}}}],"nodes":[{nodes}],"rules":[{}]}}"#,
+        rules.join(",")
+    );
+    let mut rules = RuleSet::new(&plan).unwrap();
+    rules.measure();
+    let mut event = Literal::new(EventKind::Openat);
+    event
+        .values
+        .push((Field::FdName, FieldArg::None, Value::Owned(b"/etc/passwd".to_vec())));
+    rules.evaluate(&event, &mut Vec::new());
+    let counts: Vec<(u64, u64)> = rules
+        .profile()
+        .unwrap()
+        .tests
+        .iter()
+        .map(|count| (count.times, count.held))
+        .collect();
+    assert_eq!(counts, [(1, 0); 3]);
 }

@@ -36,6 +36,8 @@ impl State {
         let Some(id) = event.uint(param).map(|id| id as u32).filter(|id| *id != u32::MAX) else {
             return;
         };
+        let able = |thread: &Thread| (thread.cap_permitted, thread.cap_effective);
+        let before = able(&self.threads[slot]);
         if matches!(event.kind(), K::Setuid | K::Setresuid | K::Setreuid) {
             capabilities::follow(&mut self.threads[slot], event, id);
         }
@@ -44,8 +46,7 @@ impl State {
             K::Setuid | K::Setresuid | K::Setreuid => &mut thread.uid,
             _ => &mut thread.gid,
         };
-        if *field != id {
-            *field = id;
+        if std::mem::replace(field, id) != id || able(thread) != before {
             self.threads.touch(slot);
         }
     }
@@ -123,7 +124,9 @@ impl State {
             self.for_process(slot, |thread| {
                 (thread.sid, thread.vpgid, thread.pgid) = (session, session, pid);
             });
-            return self.changed_for_all(slot);
+            // Whichever of its threads asked.
+            self.threads.touch_group(slot);
+            return self.changed_for_all(self.threads.main(slot).unwrap_or(slot));
         }
         let (Some(process), Some(group)) = (event.int(1), event.int(2)) else {
             return;

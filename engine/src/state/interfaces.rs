@@ -18,6 +18,10 @@ pub struct Interfaces {
 const LIMIT: usize = 4096;
 
 impl Interfaces {
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
     /// True if the address was new.
     pub fn add(&mut self, addr: &[u8], netmask: &[u8]) -> bool {
         if self.v4.len() + self.v6.len() >= LIMIT {

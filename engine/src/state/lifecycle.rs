@@ -374,6 +374,10 @@ impl State {
                 self.remove_for(other, Some(slot));
             }
         }
+        if moved {
+            // Whose main thread it was, and who took it for a parent, knows another one now.
+            self.threads.touch_all();
+        }
         self.changed_for_all(slot);
     }
 
@@ -466,7 +470,7 @@ impl State {
     /// its ancestors.
     fn reaper_of(&self, slot: Slot) -> Option<i64> {
         let thread = &self.threads[slot];
-        if thread.reaper > 0 {
+        if thread.reaper > 0 && thread.reaper != thread.tid {
             return Some(thread.reaper);
         }
         let alive_in = |pid: i64| {

@@ -255,13 +255,21 @@ impl State {
         let accepted =
             |fd: &Fd| matches!(fd.socket, Socket::Pair(source, _) if fd.role == Role::Client && source.port == port);
         if self.threads[owner].fds.any(|_, fd| accepted(fd)) {
-            self.fds_mut(owner).change(0..=i64::MAX, |fd| {
-                if let (true, Socket::Pair(source, destination)) = (accepted(fd), fd.socket) {
+            let numbers: Vec<i64> = self.threads[owner]
+                .fds
+                .iter()
+                .filter(|(_, fd)| accepted(fd))
+                .map(|(number, _)| number)
+                .collect();
+            for number in numbers {
+                if let Some(fd) = self.fd_mut(slot, number)
+                    && let Socket::Pair(source, destination) = fd.socket
+                {
                     fd.socket = Socket::Pair(destination, source);
                     fd.role = Role::Server;
                     fd.rename();
                 }
-            });
+            }
         }
     }
 }

@@ -334,6 +334,10 @@ impl Threads {
         thread.used = self.now.1;
         let (tid, pid, ptid, main) = (thread.tid, thread.pid, thread.ptid, thread.is_main());
         if let Some(old) = self.find(tid) {
+            // Threads that are left of its process knew it.
+            if self.group(self[old].pid).is_some_and(|group| group.members.len() > 1) {
+                self.touch_all();
+            }
             self.forget(old);
         }
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -351,6 +355,10 @@ impl Threads {
             if main {
                 self.adopt(ptid, tid);
             }
+        }
+        // Who was there before, children or threads of its process, has got a parent, or another one.
+        if !self[slot].children.is_empty() || (main && self.group(pid).is_some_and(|group| group.members.len() > 1)) {
+            self.touch_tree(slot);
         }
         slot
     }
