@@ -178,16 +178,16 @@ class History:
         }
 
     def alerts(self, *, since: int, until: int | None = None, host: str = "", limit: int = LIMIT) -> Iterator[Row]:
-        """The newest `limit` alerts, oldest of them first, with Falco's keys and id, host, event."""
+        """The newest `limit` alerts, oldest of them first, with Falco's keys and id, host, event, rules_version."""
         span, parameters = _span("ts", since, until, host)
         rows = self._rows(
             "SELECT id, toUnixTimestamp64Nano(ts), rule, priority, source, host, host_id, boot_id, seq, message, tags, "
-            "output_fields, suppressed, summary "
+            "output_fields, rules_version, suppressed, summary "
             f"FROM alerts FINAL WHERE {span} ORDER BY ts DESC, id LIMIT {{limit:UInt64}}",
             {**parameters, "limit": limit},
         )
         for found in reversed(rows):
-            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, *counts = found
+            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, version, *counts = found
             yield {
                 "id": key,
                 "time": at,
@@ -200,6 +200,7 @@ class History:
                 "message": message,
                 "tags": list(tags),
                 "output_fields": json.loads(fields or "{}"),
+                "rules_version": version,
                 "suppressed": counts[0],
                 "summary": counts[1],
             }

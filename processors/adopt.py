@@ -86,9 +86,9 @@ class Adoption:
         if use is None:
             # Others may have recorded something since, and worked on whatever was there.
             self._topic.catch_up()
-            gate = self._bounds(partition)[1]
-        else:
-            gate = use.gate
+        end = self._bounds(partition)[1]
+        gate = use.gate if use is not None else end
+        self._topic.rollout.leave_out(partition, max(end, offset + 1))
         span = self._topic.rollout.at(partition, offset)
         if span is None or (span.until == NEVER and span.version != self.wanted.version and offset >= gate):
             self._record(partition, offset, must=span is None)

@@ -56,6 +56,12 @@ class Rollout:
         kept = [entry for entry, following in pairwise((*entries, (offset, version))) if following[0] > since]
         return None if len(kept) >= MAX_ENTRIES else (*kept, (offset, version))
 
+    def leave_out(self, partition: int, end: int) -> None:
+        """Forget what is said of messages from `end` on, the next that the partition will have: nobody has met them."""
+        entries = self.entries.get(partition, ())
+        if entries and entries[-1][0] >= end:
+            self.entries[partition] = tuple(entry for entry in entries if entry[0] < end)
+
     def versions(self) -> set[str]:
         """All that are named."""
         return {version for entries in list(self.entries.values()) for _, version in entries}

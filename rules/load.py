@@ -116,8 +116,12 @@ class Loaded:
 def load(paths: Iterable[str | Path]) -> Loaded:
     """Load files, and the .yaml and .yml files of directories by name, in this order."""
     loader = Loader()
-    for path in paths:
-        for file in files_of(Path(path)):
+    for path in map(Path, paths):
+        files = files_of(path)
+        if not files:
+            loader.names.append(str(path))
+            loader.problems.append(_unreadable(path, "there is no rule file in it (*.yaml, *.yml)"))
+        for file in files:
             loader.read(file)
     return loader.finish()
 
@@ -138,12 +142,18 @@ def files_of(path: Path) -> list[Path]:
 def text_of(path: Path) -> str | Problem:
     """The text of a file, or why it cannot be read."""
     try:
+        if not path.is_file() and path.exists():
+            raise ValueError("it is no regular file" if not path.is_dir() else "it is a directory")
         if path.stat().st_size > document.MAX_BYTES:
             raise ValueError(f"the file is larger than {document.MAX_BYTES >> 20} MiB")
         return path.read_bytes().decode()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return in_content("LOAD_ERR_FILE_READ", f"cannot be read: {reason}", str(path), Place(0, 0, 0))
+        return _unreadable(path, f"cannot be read: {reason}")
+
+
+def _unreadable(path: Path, reason: str) -> Problem:
+    return in_content("LOAD_ERR_FILE_READ", reason, str(path), Place(0, 0, 0))
 
 
 class Loader:

@@ -51,7 +51,7 @@ def line(alert: Row) -> str:
 
 
 def fields(alert: Row) -> Row:
-    """Falco's keys, and id, host, event; of alerts that count others, suppressed and summary."""
+    """Falco's keys, and id, host, event, rules_version; of alerts that count others, suppressed and summary."""
     at = int(alert["time"])
     counts = {"suppressed": alert["suppressed"], "summary": alert["summary"]} if alert.get("suppressed") else {}
     return {
@@ -63,6 +63,7 @@ def fields(alert: Row) -> Row:
         "output_fields": {"evt.time": at, **{name: _finite(value) for name, value in alert["output_fields"].items()}},
         "priority": alert["priority"],
         "rule": alert["rule"],
+        "rules_version": alert.get("rules_version", ""),
         "source": alert["source"],
         "tags": sorted(alert["tags"]),
         "time": utc(at),

@@ -195,7 +195,7 @@ fn arguments(field: Field) -> Vec<FieldArg> {
 }
 
 /// The fields of these scopes, as they are on an event.
-fn facts_of(view: &EventView, scopes: &[crate::table::Scope]) -> Vec<(&'static str, String)> {
+fn facts_of(view: &EventView, scopes: &[crate::table::Scope]) -> FieldTexts {
     let mut found = Vec::new();
     // A leader that is in another session itself, as only lost events make one, is followed by nobody.
     let followed = |field: &Field| !matches!(field, Field::ProcSname | Field::ProcSidExe | Field::ProcSidExepath);
@@ -211,12 +211,11 @@ fn facts_of(view: &EventView, scopes: &[crate::table::Scope]) -> Vec<(&'static s
     found
 }
 
+/// Names of fields, and what each says.
+pub(crate) type FieldTexts = Vec<(&'static str, String)>;
+
 /// Fields that are others although the version of their process, or descriptor, is the same.
-pub(crate) fn stale(
-    host: &mut Host,
-    batch: &Batch,
-    known: &mut HashMap<(u8, u64, u64), Vec<(&'static str, String)>>,
-) -> Vec<String> {
+pub(crate) fn stale(host: &mut Host, batch: &Batch, known: &mut HashMap<(u8, u64, u64), FieldTexts>) -> Vec<String> {
     use crate::table::Scope;
     let mut wrong = Vec::new();
     host.each(batch, "box", |view| {

@@ -46,6 +46,8 @@ class World:
         """The description of who does an event (None: the process of that name), and the name it is given."""
         own = given(item.items.get("by"))
         name = None
+        if isinstance(own, Scalar) and own.text in self._called:
+            return None, own.text, own
         if isinstance(own, Mapping) and "as" in own.items:
             name = self.form.text(own.items["as"], "as")
             if set(own.items) == {"as"} and name in self._called:

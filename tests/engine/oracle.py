@@ -186,8 +186,6 @@ class Oracle(Sockets):
 
     def _prctl(self, thread: Thread, process: Process, p: Params) -> None:
         if p["res"] >= 0:
-            if p["option"] == 15:
-                thread.facts["comm"] = p["arg2_str"][:15]
             if p["option"] == 36:
                 process.reaper = p["arg2_int"] != 0
 

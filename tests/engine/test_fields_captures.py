@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,15 @@ pytestmark = pytest.mark.skipif(SHARED is None, reason="the recordings (../share
 HOSTNAME = "vm"
 # The file name that was overwritten in the recordings (captures/README.md), and what the programs had seen.
 EDITED = ("/tmp/held", "/tmp/case")
-PR_SET_NAME = 15
 NO_ID = 2**32 - 1
 DESCRIPTOR = re.compile(r"\(<[^>]*>[^)]*\)")
 # What docs/differences.md tells of, counted in the recordings.
 MENDED: dict[str, dict[str, dict[str, int]]] = {
     "attack_b": {
-        "thread names": {"proc.name": 1048, "proc.cmdline": 1048, "evt.args": 52},
         "unknown descriptors": {"evt.args": 106, "fd.type": 74, "fd.name": 72, "fd.num": 3},
         "kept ids": {"user.uid": 13},
     },
     "benign_b": {
-        "thread names": {"proc.name": 191, "proc.cmdline": 191},
         "unknown descriptors": {"evt.args": 270, "fd.type": 157, "fd.name": 157, "fd.num": 69},
         "kept ids": {},
     },
@@ -53,8 +49,6 @@ MENDED_FIELDS = {
     "fs.path.target",
 }
 ONLY_OURS = {"fd types arg", "op intersects", "tr b64"}
-# Rules that ask for a name that a thread gave itself, which only one of both sees: alerts of each.
-ASK_FOR_NAMES = {"fs links": 1, "op exec bits": 3, "tr join": 1}
 # libsinsp has the user 4294967295 where an id was kept ("Kept ids").
 OF_NO_USER = {"user.homedir", "user.shell"}
 STANDARD = {f"proc.{stream}.{what}" for stream in ("stdin", "stdout", "stderr") for what in ("name", "type")}
@@ -98,29 +92,6 @@ def explained(ours: Any, theirs: Any) -> bool:
     if not isinstance(ours, str) or not isinstance(theirs, str):
         return False
     return ours.replace(*EDITED) == theirs.replace(*EDITED) or "\ufffd" in ours
-
-
-@cache
-def set_names(name: str) -> frozenset[str]:
-    """Names that threads of a recording gave themselves with prctl."""
-    return frozenset(
-        event["params"]["arg2_str"][:15]
-        for batch in batches(captures() / f"{name}.scap.gz")
-        for event in batch.to_dicts()
-        if event["name"] == "prctl" and event["params"]["option"] == PR_SET_NAME and event["params"]["res"] == 0
-    )
-
-
-def renamed(ours: Any, theirs: Any, names: frozenset[str]) -> bool:
-    """docs/differences.md, "Thread names": the texts differ only where ours has a name that a thread gave itself."""
-    if not isinstance(ours, str) or not isinstance(theirs, str):
-        return False
-    mine, real = (re.split(r"[ =()]", text.replace(*EDITED)) for text in (ours, theirs))
-    same_shape = len(mine) == len(real)
-    if same_shape and all(a == b or a in names for a, b in zip(mine, real, strict=True)):
-        return True
-    # A name of several words, alone or before arguments.
-    return any(ours == name or ours == f"{name} {theirs.partition(' ')[2]}" for name in names)
 
 
 def unknown(ours: Any, theirs: Any) -> bool:
@@ -174,8 +145,6 @@ def test_fields_are_those_of_the_real_libraries(name: str) -> None:
                 continue
             if real == NO_ID and field in ("user.uid", "group.gid"):
                 mended["kept ids"][field] += 1
-            elif renamed(mine, real, set_names(name)):
-                mended["thread names"][field] += 1
             elif field in ("fd.num", "fd.type", "fd.name", "evt.args") and unknown(mine, real):
                 mended["unknown descriptors"][field] += 1
             else:
@@ -210,9 +179,8 @@ def test_alerts_are_those_of_falco(name: str, matching: str, ruleset: str) -> No
         f"ours alone {(found - detected).total()}, same text {part(sum(same(*pair) for pair in texts), len(theirs))}"
     )
     assert found == detected
-    given = set_names(name)
     for mine, real in texts:
-        assert mine == real or explained(mine, real) or renamed(mine, real, given)
+        assert mine == real or explained(mine, real)
 
 
 def same(ours: str, theirs: str) -> bool:
@@ -293,9 +261,8 @@ def test_field_rules_say_what_falco_said(name: str) -> None:
     real = {(a["rule"], a["output_fields"]["evt.time"]): a for a in theirs}
     counts: dict[str, Counter[str]] = {}
     unexplained = []
-    names = set_names(name)
     for key in sorted(mine.keys() | real.keys()):
-        verdict, why = compared(mine.get(key), real.get(key), names)
+        verdict, why = compared(mine.get(key), real.get(key))
         counts.setdefault(key[0], Counter())[verdict] += 1
         if verdict == "unexplained":
             unexplained.append((key, why))
@@ -308,16 +275,12 @@ def test_field_rules_say_what_falco_said(name: str) -> None:
     print(f"{name}, field_rules: detections {part(len(both), len(real))}, ours alone {len(mine.keys() - both)}, "
           f"same text {part(sums['equal'], len(real))}, the others explained")  # fmt: skip
     assert unexplained == []
-    if name == "attack_b":
-        assert {rule: counts[rule]["named"] for rule in ASK_FOR_NAMES} == ASK_FOR_NAMES
 
 
-def compared(mine: dict[str, Any] | None, real: dict[str, Any] | None, names: frozenset[str]) -> tuple[str, object]:
+def compared(mine: dict[str, Any] | None, real: dict[str, Any] | None) -> tuple[str, object]:
     """Whether two alerts are equal, different for a known reason, or different; and in what."""
     if mine is None or real is None:
         rule = (mine or real or {})["rule"]
-        if rule in ASK_FOR_NAMES:
-            return "named", None
         return ("explained" if real is None and rule in ONLY_OURS else "unexplained"), "only one has it"
     text = real["output"].split(f"{real['priority']} ", 1)[1]
     if mine["message"] == text:
@@ -335,7 +298,6 @@ def compared(mine: dict[str, Any] | None, real: dict[str, Any] | None, names: fr
         for name, (theirs, ours) in different.items()
         if name not in MENDED_FIELDS
         and not explained(ours, theirs)
-        and not renamed(ours, theirs, names)
         and not of_a_copy(name, ours, theirs)
         and not another_user(name, ours, theirs)
         and not first_of_a_namespace(name, ours)

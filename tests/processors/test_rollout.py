@@ -30,6 +30,15 @@ def test_what_is_recorded_is_never_changed_and_what_nobody_needs_goes() -> None:
     assert plan.adding(4, 7, C, 0) == ((7, C),)
 
 
+def test_what_is_said_of_messages_that_nobody_has_met_yet_counts_for_nothing() -> None:
+    plan = Rollout({3: ((10, A), (20, B), (NEVER - 1, C))})
+    plan.leave_out(3, 21)
+    assert plan.entries[3] == ((10, A), (20, B))
+    assert plan.adding(3, 21, C, 0) == ((10, A), (20, B), (21, C))
+    plan.leave_out(3, 5)
+    assert plan.at(3, 5) is None
+
+
 def test_a_partition_whose_offsets_are_not_committed_takes_no_more_than_it_can_hold() -> None:
     plan = Rollout({0: tuple((offset, A) for offset in range(rollout.MAX_ENTRIES))})
     assert plan.adding(0, 999, B, 0) is None

@@ -180,7 +180,7 @@ def test_a_record_that_is_older_takes_nothing_back(open_topic: Open, client: dic
 def test_another_worker_that_records_for_us_is_followed(open_topic: Open) -> None:
     topic, zombie, first, second = open_topic(), open_topic(), made("first"), made("second")
     topic.publish(first)
-    adoption = Adoption(topic, first, lambda _: (0, 0), lambda _: 0)
+    adoption = Adoption(topic, first, lambda _: (0, 5), lambda _: 0)
     topic.follow(adoption.look)
     adoption.settle(0, 0)
     zombie.publish(second)

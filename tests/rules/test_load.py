@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -248,6 +249,14 @@ def test_files_and_directories(tmp_path: Path) -> None:
         rules_from([tmp_path / "nosuch.yaml"])
     (tmp_path / "latin.yaml").write_bytes(b"- rule: \xff\n")
     assert load([tmp_path / "latin.yaml"]).errors[0].code == "LOAD_ERR_FILE_READ"
+
+
+def test_what_never_ends_and_what_holds_nothing_is_no_rule_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rules.yaml")
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "rules.yaml", Path("/dev/zero"), tmp_path / "empty"):
+        (error,) = load([path]).errors
+        assert (error.code, error.file) == ("LOAD_ERR_FILE_READ", str(path))
 
 
 def test_plans_are_the_same_each_time_and_differ_where_rules_do() -> None:

@@ -25,7 +25,7 @@ def test_json_has_falcos_keys_and_ours() -> None:
     found = json.loads(alerts.json_line(row(tags=["b", "a"])))
     assert set(found) == {
         *("time", "rule", "priority", "source", "hostname", "output", "output_fields", "tags"),
-        *("id", "host", "event"),
+        *("id", "host", "event", "rules_version"),
     }
     assert found["time"] == "2026-01-02T03:04:05.000000000Z"
     assert found["tags"] == ["a", "b"]

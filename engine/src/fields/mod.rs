@@ -78,7 +78,7 @@ impl Facts for EventView<'_> {
 
     fn fd_version(&self) -> Option<Version> {
         // Which ends are local the interfaces tell.
-        let interfaces = self.state.interfaces.len() as u64;
+        let interfaces = self.state.interfaces.count() as u64;
         self.seen.file.as_ref().map(|_| (self.seen.fd_version, interfaces))
     }
 

@@ -120,15 +120,15 @@ pub fn worth_it<T>(needs: &mut Vec<(T, Need)>) {
 #[derive(Debug, Default)]
 pub struct Lookup {
     texts: Vec<(Operand, Words)>,
-    /// By number of the literal.
-    nodes: Vec<u32>,
+    /// By number of the literal: its node, and whether a word answers it.
+    nodes: Vec<(u32, bool)>,
 }
 
 impl Lookup {
     /// Add a literal with what it needs; it gets the next number.
     pub fn add(&mut self, literal: Literal, need: Need) {
         let number = self.nodes.len() as u32;
-        self.nodes.push(literal.node);
+        self.nodes.push((literal.node, need.enough));
         for word in need.words {
             let operand = &word.of.left;
             let at = match self.texts.iter().position(|(known, _)| known == operand) {
@@ -147,8 +147,8 @@ impl Lookup {
         self.texts.iter_mut().all(|(_, words)| words.finish())
     }
 
-    /// The nodes of its literals, by number.
-    pub fn nodes(&self) -> &[u32] {
+    /// The nodes of its literals, by number, and whether they are answered; others are asked when there is a word.
+    pub fn nodes(&self) -> &[(u32, bool)] {
         &self.nodes
     }
 

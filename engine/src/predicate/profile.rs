@@ -15,7 +15,7 @@ pub trait Meter {
     fn found(&mut self, node: u32);
 
     /// Many tests were answered at once.
-    fn looked_up(&mut self, nodes: &[u32], begun: Self::Mark);
+    fn looked_up(&mut self, nodes: &[(u32, bool)], begun: Self::Mark);
 
     /// What is left of a rule was asked: all that other rules ask, too, did hold.
     fn asked(&mut self, rule: u32, matched: bool, begun: Self::Mark);
@@ -34,7 +34,7 @@ impl Meter for Unmetered {
 
     fn found(&mut self, _: u32) {}
 
-    fn looked_up(&mut self, _: &[u32], (): ()) {}
+    fn looked_up(&mut self, _: &[(u32, bool)], (): ()) {}
 
     fn asked(&mut self, _: u32, _: bool, (): ()) {}
 }
@@ -102,11 +102,11 @@ impl Meter for Profile {
         }
     }
 
-    fn looked_up(&mut self, nodes: &[u32], begun: Instant) {
+    fn looked_up(&mut self, nodes: &[(u32, bool)], begun: Instant) {
         let share = begun.elapsed().as_nanos() as u64 / nodes.len().max(1) as u64;
-        for node in nodes {
+        for (node, answered) in nodes {
             let count = &mut self.tests[*node as usize];
-            count.times += 1;
+            count.times += u64::from(*answered);
             count.ns += share;
         }
     }

@@ -119,7 +119,10 @@ impl Step {
                     members.move_out(alive, &mut scratch.saved);
                     lookup.find(facts, |number| {
                         users[number as usize].move_back(alive, &scratch.saved);
-                        meter.found(lookup.nodes()[number as usize]);
+                        let (node, answered) = lookup.nodes()[number as usize];
+                        if answered {
+                            meter.found(node);
+                        }
                     });
                     meter.looked_up(lookup.nodes(), begun);
                 }

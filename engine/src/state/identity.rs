@@ -10,9 +10,6 @@ use crate::generated::events::EventKind;
 
 const RLIMIT_NOFILE: u64 = 7;
 const PR_SET_CHILD_SUBREAPER: u64 = 36;
-const PR_SET_NAME: u64 = 15;
-/// Bytes of a name that the kernel keeps.
-const MAX_COMM: usize = 15;
 const CLONE_NEWUSER: u64 = 1 << 20;
 const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
@@ -175,29 +172,19 @@ impl State {
             .or_else(|| threads.ancestors(slot).find(named))
     }
 
-    /// Name, reaper, capabilities, namespaces.
+    /// Reaper, capabilities, namespaces.
     pub(super) fn changed(&mut self, event: &Event, slot: Slot) {
         if !succeeded(event) {
             return;
         }
         match event.kind() {
-            EventKind::Prctl => match event.uint(1) {
-                Some(PR_SET_NAME) => {
-                    let Some(name) = event.text(2) else { return };
-                    let name = &name[..name.len().min(MAX_COMM)];
-                    if *self.threads[slot].comm != *name {
-                        self.threads[slot].comm = Text::from(name);
-                        self.changed_for_all(slot);
-                    }
+            // A name that a thread gives itself is not its program's: rules that trust names must not trust that.
+            EventKind::Prctl if event.uint(1) == Some(PR_SET_CHILD_SUBREAPER) => {
+                let pid = self.threads[slot].pid;
+                if let Some(group) = self.threads.group_mut(pid) {
+                    group.reaper = event.int(3).unwrap_or(0) != 0;
                 }
-                Some(PR_SET_CHILD_SUBREAPER) => {
-                    let pid = self.threads[slot].pid;
-                    if let Some(group) = self.threads.group_mut(pid) {
-                        group.reaper = event.int(3).unwrap_or(0) != 0;
-                    }
-                }
-                _ => {}
-            },
+            }
             EventKind::Capset => {
                 let sets = [1, 2, 3].map(|param| event.uint(param));
                 let thread = &mut self.threads[slot];

@@ -18,7 +18,8 @@ pub struct Interfaces {
 const LIMIT: usize = 4096;
 
 impl Interfaces {
-    pub fn len(&self) -> usize {
+    /// How many addresses: another number whenever one comes.
+    pub fn count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 

@@ -80,7 +80,11 @@ def _table(rules: "list[CompiledRule]") -> None:
     for rule in rules:
         name = rule.name if rule.enabled else f"{rule.name} (disabled)"
         table.add_row(*(_plain(text) for text in (name, rule.priority, ", ".join(rule.tags), needs.of(rule).cost)))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        # For grep and awk: a rule a line, whatever its length.
+        console.width = 1000
+    console.print(table)
 
 
 def _page(rule: "CompiledRule") -> None:

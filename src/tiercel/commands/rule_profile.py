@@ -3,6 +3,8 @@
 from tiercel.rules.profile import Profile
 
 MOST = 20
+_NARROWEST = 80
+_FILE = 160
 
 
 def show(profile: Profile) -> None:
@@ -10,7 +12,10 @@ def show(profile: Profile) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    # Numbers are what a profile is for: what is narrow, or no terminal, cuts predicates and not them.
     console = Console(stderr=True, highlight=False)
+    console.width = max(console.width, _NARROWEST) if console.is_terminal else _FILE
+    text = max(20, console.width - 50)
     each = profile.ns / profile.events if profile.events else 0
     console.print(
         f"Profile: {profile.events:,} events that a rule may match, {profile.ns / 1e6:,.1f} ms, {each:,.0f} ns each"
@@ -29,9 +34,9 @@ def show(profile: Profile) -> None:
     for rule in profile.rules[:MOST]:
         rules.add_row(rule.name, f"{rule.tests:,.0f}", f"{rule.alone:,}", f"{rule.matches:,}", f"{rule.ns / 1e6:,.2f}")
     for table, left in ((rules, len(profile.rules)), (tests, len(profile.predicates))):
-        table.columns[0].no_wrap = True
+        table.columns[0].no_wrap, table.columns[0].max_width = True, text
         for column in table.columns[1:]:
-            column.justify = "right"
+            column.justify, column.no_wrap = "right", True
         console.print(table)
         if left > MOST:
             console.print(f"… and {left - MOST} more\n")
