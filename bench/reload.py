@@ -46,7 +46,7 @@ def stalls(messages: list[bytes], paths: list[Path]) -> dict[str, object]:
     files = sets.read(paths)
     made = sets.compiled(files)
     beside_batches()
-    worker, done = Worker(made.rules), threading.Event()
+    worker, done = Worker(made.rules, numbered=False), threading.Event()
     done.set()
     alone = gaps(worker, messages, done, 2.0)
     done.clear()
@@ -86,7 +86,7 @@ def costs(messages: list[bytes], rounds: int = 3) -> dict[str, object]:
         rules = RuleSet(loader.finish().plan(throttled=True))
         best, events = float("inf"), 1
         for _ in range(rounds):
-            worker, start = Worker(rules), time.process_time()
+            worker, start = Worker(rules, numbered=False), time.process_time()
             for message in messages:
                 worker.handle(0, 0, b"h", message)
             best, events = min(best, time.process_time() - start), worker.counters.events

@@ -1,9 +1,10 @@
 """The Faust app around `worker`: bytes in, bytes out, each batch to the partition that it came from.
 
-An input offset is acknowledged when what follows from it is safe in Kafka. Faust has known ways to go silent or to
-leave a message out (a dead coordinator task, a first message missed after recovery): every partition's offsets are
-checked to be contiguous, and a watchdog sees a consumer that stands still beside a growing topic. Both end the process
-with status 1; its supervisor starts it anew, and it goes on at the last acknowledged offset.
+An input offset is acknowledged when what follows from it is safe in Kafka, a snapshot of its host included (`keeper`).
+Faust has known ways to go silent or to leave a message out (a dead coordinator task, a first message missed after
+recovery): every partition's offsets are checked to be contiguous, from where the group goes on, and a watchdog sees a
+consumer that stands still beside a growing topic. Both end the process with status 1; its supervisor starts it anew,
+and it goes on at the last acknowledged offset.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
 from tiercel.processors.adopt import Adoption
+from tiercel.processors.custody import Custody
 from tiercel.processors.rules_topic import RulesTopic
 from tiercel.processors.worker import Output, Worker
 from tiercel.rules.reload import beside_batches
@@ -37,6 +39,10 @@ log = logging.getLogger(__name__)
 GROUP = "tiercel-worker"
 # Messages handled whose outputs are not yet safe.
 _UNDER_WAY = 128
+# A worker that was killed holds its partitions for so long; Kafka takes no less than six seconds unless told to.
+SESSION_SECONDS = 7.0
+# Last snapshots, before partitions go: the group waits for them.
+_LAST_S = 4.0
 
 
 @dataclass
@@ -53,13 +59,23 @@ class Progress:
             return f"offsets {last + 1} to {offset - 1} of partition {partition} were left out"
         return None
 
+    def begin(self, partition: int, offset: int) -> None:
+        """The first message will be that of `offset`."""
+        self.seen[partition] = offset - 1
+
     def forget(self, partitions: set[int]) -> None:
         for partition in partitions:
             self.seen.pop(partition, None)
 
 
 def make(
-    settings: Kafka, limits: WorkerSettings, adoption: Adoption, registry: Registry | None, directory: str
+    settings: Kafka,
+    limits: WorkerSettings,
+    adoption: Adoption,
+    registry: Registry | None,
+    directory: str,
+    *,
+    raw_id: str,
 ) -> faust.App:
     """The app; `run` starts it. Faust makes directories for tables, of which there are none, in `directory`."""
     credentials = _credentials(settings)
@@ -78,7 +94,8 @@ def make(
         consumer_auto_offset_reset="earliest",
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
-        broker_session_timeout=joint.SESSION_SECONDS,
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=2.0,
         broker_max_poll_records=64,
         consumer_max_fetch_size=4 << 20,
         producer_compression_type="zstd",
@@ -97,39 +114,86 @@ def make(
         writers=registry,
     )
     progress = Progress()
-
     room = asyncio.Semaphore(_UNDER_WAY)
+    custody = Custody(
+        settings.client(),
+        worker,
+        adoption,
+        group=GROUP,
+        raw_id=raw_id,
+        interval=limits.snapshot_interval,
+        ack=lambda message: app.consumer.ack(message),  # noqa: PLW0108 - there is no consumer yet
+    )
+
+    async def send(key: bytes, value: bytes | None, partition: int) -> Any:
+        return await app.producer.send(topics.SNAPSHOTS, key, value, partition, None, None)
 
     @app.agent(raw)  # type: ignore[arg-type]
     async def enrich(stream: "faust.Stream[bytes]") -> AsyncIterator[None]:
         async for event in stream.noack().events():
-            if not adoption.settled(event.message.partition, event.message.offset):
-                await _settle(worker, adoption, event.message.partition, event.message.offset)
-            await _one(app, worker, progress, event, room)
+            partition, offset = event.message.partition, event.message.offset
+            while partition in custody.wanted and partition not in custody.kept:
+                await _recover(custody, progress)
+            if partition in custody.kept:
+                if not adoption.settled(partition, offset):
+                    await _settle(worker, adoption, partition, offset)
+                await _one(app, custody, progress, event, room)
             yield
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
     async def revoked(_app: faust.App, gone: set[TP], **_: Any) -> None:
-        partitions = {place.partition for place in gone}
+        partitions = {place.partition for place in gone if place.topic == topics.RAW}
+        await custody.last(send, _LAST_S)
+        custody.drop(partitions)
         progress.forget(partitions)
         adoption.forget(partitions)
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
         mine = {place.partition for place in now if place.topic == topics.RAW}
-        await _send(app, worker.assign(mine))
-        progress.forget(set(progress.seen) - mine)
+        # Whatever was known of them may be old: somebody else may have had them.
+        custody.drop(set(custody.kept))
+        progress.forget(set(progress.seen))
+        adoption.forget(mine)
+        custody.assign(mine)
         log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def ending(_app: faust.App, **_: Any) -> None:
-        await _send(app, worker.finish())
+        # Last words are not for a worker that ends: whoever goes on counts on.
+        await custody.last(send, _LAST_S)
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def snapshots() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(custody.pace())
+            try:
+                await custody.one(send)
+            except Exception as error:
+                _die(f"a snapshot could not be written: {error!r}")
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def recovery() -> None:
+        # Partitions without new messages are made ready, too: the first one does not wait.
+        while not app.should_stop:
+            await asyncio.sleep(0.1)
+            if custody.wanted - set(custody.kept):
+                await _recover(custody, progress)
 
     @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
         await _watch(app, progress, settings.client())
 
     return app
+
+
+async def _recover(custody: Custody, progress: Progress) -> None:
+    """Know the hosts of the partitions that are new here."""
+    try:
+        for partition, start in (await custody.recover()).items():
+            progress.begin(partition, start)
+    except KafkaError as error:
+        _die(str(error))
 
 
 async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: int) -> None:
@@ -141,7 +205,7 @@ async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: in
 
 
 async def _one(
-    app: faust.App, worker: Worker, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
+    app: faust.App, custody: Custody, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
 ) -> None:
     """Handle a message; it is acknowledged when all that it led to is safe, which later messages do not wait for."""
     message = event.message
@@ -149,8 +213,17 @@ async def _one(
     if gap is not None:
         _die(gap)
     await room.acquire()
+    kept = custody.kept.get(message.partition)
+    if kept is None:
+        # It went while this one waited.
+        room.release()
+        return
     # A batch takes the engine a millisecond or two: a hop to another thread and back would cost more.
-    outputs = worker.handle(message.partition, message.offset, message.key or b"", message.value or b"")
+    outputs = custody.worker.handle(message.partition, message.offset, message.key or b"", message.value or b"")
+    # A message waits for its snapshot for seconds: its bytes need not.
+    message.value = None
+    event.value = b""
+    record = kept.handled(message.offset, message, time.monotonic())
     sent = await _send(app, outputs)
 
     def safe(done: asyncio.Future[Any]) -> None:
@@ -159,7 +232,9 @@ async def _one(
             return
         if done.exception() is not None:
             _die(f"a message could not be sent: {done.exception()}")
-        event.ack()
+        record.safe = True
+        if custody.kept.get(message.partition) is kept:
+            custody.acknowledge(kept)
 
     asyncio.gather(*sent).add_done_callback(safe)
 
@@ -218,7 +293,7 @@ def run(
     KafkaError if no broker answers or a topic is missing.
     """
     client = settings.client()
-    partitions = joint.check(client, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
+    partitions = joint.check(client, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.SNAPSHOTS])
     if len({partitions[topic] for topic in (topics.RAW, topics.EVENTS, topics.ALERTS)}) != 1:
         raise KafkaError(f"{topics.RAW}, {topics.EVENTS} and {topics.ALERTS} must have equally many partitions")
 
@@ -236,5 +311,5 @@ def run(
     beside_batches()
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
-        app = make(settings, limits, adoption, registry, directory)
+        app = make(settings, limits, adoption, registry, directory, raw_id=joint.topic_id(client, topics.RAW))
         faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

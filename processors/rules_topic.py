@@ -278,7 +278,7 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
     place = ck.TopicPartition(topics.RULES, 0)
     deadline = time.monotonic() + timeout
     try:
-        oldest, end = _bounds(consumer, place, deadline)
+        oldest, end = bounds_of(consumer, place, deadline)
         # The position is unknown until something was read, and that nothing is there is told only once.
         while oldest < end and consumer.position([place])[0].offset < end:
             if time.monotonic() > deadline:
@@ -290,7 +290,7 @@ def _read_to_end(consumer: ck.Consumer, take: Take, timeout: float) -> None:
         raise KafkaError(f"reading {topics.RULES} failed: {error.args[0].str()}") from None
 
 
-def _bounds(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> tuple[int, int]:
+def bounds_of(consumer: ck.Consumer, place: ck.TopicPartition, deadline: float) -> tuple[int, int]:
     """Offset of the first message, and that behind the last. A topic made a moment ago is not known to every broker."""
     while True:
         try:
@@ -307,6 +307,7 @@ _NOT_YET = {
     ck.KafkaError._UNKNOWN_TOPIC,
     ck.KafkaError.UNKNOWN_TOPIC_OR_PART,
     ck.KafkaError.LEADER_NOT_AVAILABLE,
+    ck.KafkaError.NOT_LEADER_FOR_PARTITION,
 }
 
 

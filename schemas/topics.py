@@ -16,6 +16,7 @@ ALERTS = "tiercel.alerts"
 SCHEMAS = "tiercel.schemas"
 QUARANTINE = "tiercel.quarantine"
 RULES = "tiercel.rules"
+SNAPSHOTS = "tiercel.snapshots"
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -42,6 +43,13 @@ TOPICS = (
         False,
         "Rule sets by version, which of them is wanted, and from which raw offset on each counts.",
         {"cleanup.policy": "compact", "max.message.bytes": str(4 << 20)},
+    ),
+    Topic(
+        SNAPSHOTS,
+        True,
+        "States of hosts in chunks, each with the raw offset that it stands for.",
+        # Each host writes over its two slots all the time: without small segments the topic would grow by what is dead.
+        {"cleanup.policy": "compact", "segment.bytes": str(64 << 20), "min.cleanable.dirty.ratio": "0.3"},
     ),
     Topic(QUARANTINE, True, "Messages that a worker could not read, and why.", {"retention.ms": str(7 * _DAY_MS)}),
 )

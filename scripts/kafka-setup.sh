@@ -28,6 +28,7 @@ topic tiercel.raw "$PARTITIONS" retention.ms=86400000
 topic tiercel.events "$PARTITIONS" retention.ms=86400000
 topic tiercel.alerts "$PARTITIONS" retention.ms=604800000
 topic tiercel.quarantine "$PARTITIONS" retention.ms=604800000
+topic tiercel.snapshots "$PARTITIONS" cleanup.policy=compact segment.bytes=67108864 min.cleanable.dirty.ratio=0.3
 topic tiercel.schemas 1 cleanup.policy=compact
 topic tiercel.rules 1 cleanup.policy=compact max.message.bytes=4194304
 
@@ -39,8 +40,10 @@ for name in events alerts quarantine schemas; do
 done
 # Whoever may write there says what is looked for: workers, who also record what they use, and `tiercel rules publish`.
 allow worker --operation Read --operation Write --operation Describe --topic tiercel.rules
+# States of hosts are for workers alone.
+allow worker --operation Read --operation Write --operation Describe --topic tiercel.snapshots
 allow worker --operation Read --group tiercel-worker
-for group in ends rules; do allow worker --operation Describe --group "tiercel-$group"; done
+for group in ends rules recovery; do allow worker --operation Describe --group "tiercel-$group"; done
 allow sink --operation Describe --topic tiercel.raw
 for name in events alerts schemas; do
     allow sink --operation Read --operation Describe --topic "tiercel.$name"

@@ -314,6 +314,13 @@ class Worker(RuleOptions):
     max_bytes: int = Field(
         1 << 30, ge=1 << 20, description="Most bytes of memory that the state of a host takes, strings included."
     )
+    snapshot_interval: float = Field(
+        10.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds after which the state of a host that sends is written to Kafka again: what is done again "
+        "after a crash, at most.",
+    )
 
     def limits(self) -> dict[str, int]:
         """The limits of a host, as the engine takes them."""

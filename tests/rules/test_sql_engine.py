@@ -66,7 +66,7 @@ class World:
     def __init__(self, path: Path, client: Any) -> None:
         self.client = client
         self.batches: list[tuple[Batch, bool]] = []
-        worker, sink, number = Worker(None), ClickHouseSink(client, "test"), 1
+        worker, sink, number = Worker(None, numbered=False), ClickHouseSink(client, "test"), 1
         sink.assign({0})
         host = Host()
         shown = {n: f for n, f in tables.fields().items() if f.arg != "required" and "filter_only" not in f.flags}
@@ -224,7 +224,9 @@ def test_guessed_facts_are_told_by_both(tmp_path: Path) -> None:
         sink = ClickHouseSink(client, "test")
         sink.assign({0})
         raw = avro.frame("raw_batch", encode_raw(batch, 0, len(batch), HEADER | {"first_seq": 0}))
-        sink.write(Message(out.topic, 0, 0, b"h", out.value) for out in Worker(None).handle(0, 0, b"h", raw))
+        sink.write(
+            Message(out.topic, 0, 0, b"h", out.value) for out in Worker(None, numbered=False).handle(0, 0, b"h", raw)
+        )
         for condition, expected in (
             ("proc.is_guessed = true", {50, 160, 170}),
             ("proc.is_guessed = false", {150}),

@@ -212,7 +212,7 @@ def _stored(capture: "Capture", file: Path, rules: "RuleSet", dsn: str) -> Itera
                 yield avro.decode("alert", message.value)
 
     header: dict[str, Any] | None = None
-    worker, sink = Worker(rules), None
+    worker, sink = Worker(rules, numbered=False), None
     number, produced, offset = 1, 0, 0
     for offset, batch in enumerate(capture):
         if header is None or sink is None:

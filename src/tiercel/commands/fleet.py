@@ -97,7 +97,7 @@ def process(
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
-    names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES]
+    names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES, topics.SNAPSHOTS]
     registry = _ready(settings.kafka, names)
     client = settings.kafka.client()
     with ExitStack() as stack:
