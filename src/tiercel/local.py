@@ -24,10 +24,10 @@ from tiercel.processors import worker
 from tiercel.rules.reload import Reloader
 from tiercel.schemas import avro, topics
 from tiercel.serve.server import serve
-from tiercel.sinks import base
 from tiercel.sinks.alerts import fan
 from tiercel.sinks.alerts.configured import lanes
 from tiercel.sinks.clickhouse import ClickHouseSink
+from tiercel.sinks.drive import drive as drive_sink
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Local:
         self._server = serve(settings)
         self._stop_collector, self._stop_sink, self._abort = threading.Event(), threading.Event(), threading.Event()
         self._stages = [
-            _Stage("sink", lambda: base.drive(self._sink, enriched, self._stop_sink.is_set), self.ended),
+            _Stage("sink", lambda: drive_sink(self._sink, enriched, self._stop_sink.is_set), self.ended),
             _Stage(
                 "worker",
                 lambda: worker.drive(self._worker, raw, self._out.producer(), self._abort.is_set, before=self._reload),

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 _HINT = "use chdb:///directory or clickhouse://user:password@host:port/database"
 
 
-def connect(dsn: str) -> "Client":
-    """A clickhouse-connect client; each thread needs its own. One process at a time may open a chDB directory."""
+def connect(dsn: str, *, timeout: float = 300.0) -> "Client":
+    """A clickhouse-connect client; each thread needs its own. One process at a time may open a chDB directory.
+
+    `timeout` is how many seconds a server may be silent.
+    """
     parts = urlsplit(dsn)
     try:
         import clickhouse_connect  # noqa: PLC0415 -- heavy, and an extra
@@ -32,6 +35,7 @@ def connect(dsn: str) -> "Client":
         "password": unquote(parts.password or ""),
         "secure": secure,
         "autogenerate_session_id": False,
+        "send_receive_timeout": int(timeout),
     }
     if database := parts.path.strip("/"):
         options["database"] = database
