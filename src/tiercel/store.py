@@ -1,5 +1,6 @@
 """Opens the store that a DSN names: a ClickHouse server, or a chDB directory in this process."""
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ def connect(dsn: str, *, timeout: float = 300.0) -> "Client":
     if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
         raise ConfigError(f"store.dsn {dsn!r}: no store is named so; {_HINT}")
     secure = parts.scheme == "clickhouses" or parse_qs(parts.query).get("secure") == ["1"]
+    # It tells of each failed request in a line of its own; whoever asked says it better.
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     options: dict[str, Any] = {
         "host": parts.hostname,
         "port": parts.port or (8443 if secure else 8123),

@@ -105,21 +105,24 @@ def test_a_store_in_trouble(
     sink = opened(store)
     store.fail(fault)
     running = Running(sink, [batch(n) for n in range(10)])
-    assert eventually(lambda: sink.counters.retries[reason] >= 3)
-    assert sink.counters.paused
-    assert not running.consumer.committed
-    assert sink.counters.oldest_seconds() > 0
+    # Of rows that are there although nothing was heard of them, each is tried once.
+    passes = fault.cut and fault.after
+    assert eventually(lambda: sink.counters.retries[reason] >= (1 if passes else 3))
+    assert passes or sink.counters.paused
+    assert passes or not running.consumer.committed
+    assert passes or sink.counters.oldest_seconds() > 0
     store.fail()
     running.finish()
     assert [m.offset for m in running.consumer.committed] == list(range(10))
     client = connect(store.dsn)
     whole(client, "test")
     assert client.query("SELECT count() FROM events").result_rows == [(30,)]
-    assert (running.consumer.pauses, sink.counters.paused) == (1, False)
+    assert not sink.counters.paused
     assert running.consumer.polls_while_paused > 0
     # Once when it began, once when it was over.
     told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
+    assert len(told) == 2 * running.consumer.pauses
+    assert passes or running.consumer.pauses == 1
     assert advice in told[0]
     assert "nothing is lost" in told[0]
     assert "takes rows again" in told[1]

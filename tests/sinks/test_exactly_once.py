@@ -1,6 +1,8 @@
 """Whatever breaks, and wherever: each event, each row of the books and each alert is there once in the end."""
 
 import itertools
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from tiercel.sinks.refusals import AwayError
 from tiercel.store import connect
 from tiercel.testing import builders
 from tiercel.testing.chdb_http import ChdbServer
+from tiercel.testing.faults import Fault
+from tiercel.testing.services import eventually
 
 from .conftest import whole
 
@@ -150,3 +154,54 @@ def test_a_batch_that_comes_late_by_partition_and_a_topic_made_anew(one_store: C
     assert other.write([events(0, 0)]).events == 3
     for partition in (0, 1):
         whole(client, origin, partition)
+
+
+def test_it_waits_for_what_another_has_begun(store: ChdbServer) -> None:
+    client = connect(store.dsn)
+    old, new = opened(connect(store.dsn), "test"), opened(connect(store.dsn), "test")
+    old.write([events(0)])
+    # An insert that has passed its condition and is not done: three rows, 0.7 s each.
+    client.command("CREATE MATERIALIZED VIEW slow ENGINE = Null AS SELECT sleepEachRow(0.7) FROM events")
+    caught = list[AwayError]()
+
+    def write() -> None:
+        try:
+            old.write([events(1)])
+        except AwayError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    query = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO events%'"
+    assert eventually(lambda: client.query(query).result_rows[0][0])
+    new.write([events(1), events(2)])
+    thread.join()
+    assert new._fence is not None
+    assert new._fence.waited > 0.3
+    assert [error.refusal.kind for error in caught] == ["fenced"]
+    whole(client, "test")
+    assert client.query("SELECT count() FROM events").result_rows == [(9,)]
+
+
+def test_an_insert_that_lay_in_the_network(store: ChdbServer) -> None:
+    client = connect(store.dsn)
+    old, new = opened(connect(store.dsn), "test"), opened(connect(store.dsn), "test")
+    old.write([events(0)])
+    store.fail(Fault(match="INSERT INTO events", delay=2.0, times=1))
+    caught = list[AwayError]()
+
+    def write() -> None:
+        try:
+            old.write([events(1), events(2)])
+        except AwayError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(0.7)
+    new.write([events(1)])
+    thread.join()
+    assert [error.refusal.kind for error in caught] == ["fenced"]
+    new.write([events(2)])
+    whole(client, "test")
+    assert client.query("SELECT count() FROM events").result_rows == [(9,)]

@@ -177,12 +177,14 @@ class ChdbServer:
     """The process, as a context manager; `dsn` is what tiercel takes, `port` the HTTP port."""
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self._arguments = [sys.executable, "-m", "tiercel.testing.chdb_http", str(directory), str(port)]
+        self._directory = directory
         self.process: subprocess.Popen[str] | None = None
         self.port = port
 
     def __enter__(self) -> "ChdbServer":
-        self.process = subprocess.Popen(self._arguments, stdout=subprocess.PIPE, text=True)
+        # Entered again, it has the same port.
+        arguments = [sys.executable, "-m", "tiercel.testing.chdb_http", str(self._directory), str(self.port)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.process.stdout.close()
