@@ -301,6 +301,7 @@ class ClickHouseSink:
         # store may have taken it.
         self._client.raw_insert(into, given, io.BytesIO(stream), settings=settings, fmt="ArrowStream")
         self.counters.inserts += 1
+        self.counters.inserts_of[name] += 1
         self.counters.insert_seconds += time.monotonic() - began
         self.counters.insert_bytes += len(stream)
 

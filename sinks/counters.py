@@ -14,6 +14,7 @@ class SinkCounters:
     """Rows and batches are in `Stored`; here is what it took to store them."""
 
     inserts: int = 0
+    inserts_of: Counter[str] = field(default_factory=Counter)  # By table.
     insert_seconds: float = 0.0
     insert_bytes: int = 0
     rows: int = 0

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from typing import Self
 
+from tiercel import config
 from tiercel.joints.base import Message
 from tiercel.schemas import topics
 from tiercel.sinks.counters import SinkCounters
@@ -35,11 +37,22 @@ class Gatherer:
         self._linger, self._per_second = linger, inserts_per_minute / 60
         self._max_bytes, self._max_rows, self._max_messages = max_bytes, max_rows, max_messages
         self._counters = counters or SinkCounters()
-        self._bytes = self._largest = 0
+        self._bytes, self._largest = 0, 0.0
         self._alerts = False
         self._since = 0.0
         self._turns, self._counted = _SAVED, time.monotonic()
         self._rows_per_byte = 0.0
+
+    @classmethod
+    def configured(cls, limits: config.Sink, counters: SinkCounters) -> Self:
+        """As the configuration has it."""
+        return cls(
+            linger=limits.linger_ms / 1000,
+            inserts_per_minute=limits.inserts_per_minute,
+            max_bytes=limits.batch_bytes,
+            max_rows=limits.batch_rows,
+            counters=counters,
+        )
 
     def add(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -48,7 +61,7 @@ class Gatherer:
             self.messages.append(message)
             size = len(message.value)
             self._bytes += size
-            self._largest = max(size, self._largest * 0.99)  # type: ignore[assignment]
+            self._largest = max(size, self._largest * 0.99)
             self._alerts = self._alerts or message.topic == topics.ALERTS
         self._tell()
 

@@ -183,13 +183,7 @@ def sink(
         quarantine=aside.keep,
         insert_timeout=limits.insert_timeout_s,
     )
-    gatherer = Gatherer(
-        linger=limits.linger_ms / 1000,
-        inserts_per_minute=limits.inserts_per_minute,
-        max_bytes=limits.batch_bytes,
-        max_rows=limits.batch_rows,
-        counters=out.counters,
-    )
+    gatherer = Gatherer.configured(limits, out.counters)
     read = [topics.EVENTS, topics.ALERTS]
     consumer = KafkaConsumer(client, "tiercel-sink", read, assigned=out.assign, revoked=gatherer.drop)
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
