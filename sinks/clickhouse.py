@@ -37,6 +37,10 @@ _Body = tuple[Message, bytes]
 _PLACE = ("raw_partition", "raw_offset", "row")
 # So many refused batches one after the other, and it is taken for a fault of the store.
 _REFUSED_IN_A_ROW = 10
+# Most messages that are written together; fewer where the store lacks memory or time.
+_AT_ONCE = 1 << 20
+# Seconds between two looks, while repeats come, at whether they are any.
+_CHECK_S = 30.0
 _ALL_REFUSED = "it refuses every batch: compare its tables with schemas/clickhouse/"
 
 
@@ -54,7 +58,7 @@ class ClickHouseSink:
 
     `writers` are schemas by registry id, where there is a registry. `quarantine` keeps a message that cannot be read or
     that the store refuses for good, with the reason; it returns when the message is safe, and raises StoreError if not.
-    `insert_timeout` is in seconds.
+    `insert_timeout` is in seconds. `still` tells whether `origin` is still that of the topic.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class ClickHouseSink:
         writers: Mapping[int, str] | None = None,
         quarantine: Callable[[Message, str], None] | None = None,
         insert_timeout: float = 60.0,
+        still: Callable[[], bool] | None = None,
     ) -> None:
         self.stored = Stored()
         self.counters = SinkCounters()
@@ -74,6 +79,8 @@ class ClickHouseSink:
         self._writers = writers
         self._quarantine = quarantine
         self._timeout = insert_timeout
+        self._still, self._checked = still, 0.0
+        self._at_once = _AT_ONCE
         # A chDB directory has one process, so nobody else can write.
         self._fence = None if type(client).__name__ == "ChdbClient" else Fence(client, origin, timeout=insert_timeout)
         self._assigned: set[int] = set()
@@ -104,11 +111,21 @@ class ClickHouseSink:
 
     def _take(self, partitions: set[int]) -> None:
         """Make all that is assigned, and these, our own, and find out what is there."""
+        self._check_origin()
         wanted = self._assigned | self._partitions.keys() | partitions
         if self._fence is not None:
             self._fence.take(wanted)
         self.counters.takes += 1
         self._partitions = self._look_up(sorted(wanted))
+
+    def _check_origin(self) -> None:
+        """Offsets of a topic that was made anew would be taken for repeats."""
+        self._checked = time.monotonic()
+        if self._still is not None and not self._still():
+            raise StoreError(
+                f"{topics.RAW} was made anew, and its offsets begin again: start the sink anew; make {topics.EVENTS} "
+                f"and {topics.ALERTS} anew with it"
+            )
 
     def _look_up(self, partitions: list[int]) -> dict[int, _Partition]:
         place = {"origin": self._origin, "partitions": partitions}
@@ -131,7 +148,19 @@ class ClickHouseSink:
         return known
 
     def write(self, messages: Iterable[Message]) -> Stored:
-        return self._write(list(messages))
+        left, new = list(messages), Stored()
+        while left:
+            taken = left[: self._at_once]
+            try:
+                new += self._write(taken)
+            except AwayError as error:
+                if error.refusal.reason in ("memory", "slow"):
+                    # Less may pass, and takes less long.
+                    self._at_once = max(1, len(taken) // 2)
+                raise
+            self._at_once = min(_AT_ONCE, self._at_once * 2)
+            left = left[len(taken) :]
+        return new
 
     def _write(self, messages: list[Message]) -> Stored:
         """Write these together; where it is their rows that the store refuses, find out whose they are, by halves."""
@@ -242,6 +271,8 @@ class ClickHouseSink:
             new.batches += arrow.batches(ledger)
             new.events += count
             new.repeats += came - arrow.batches(ledger)
+            if came > arrow.batches(ledger) and time.monotonic() > self._checked + _CHECK_S:
+                self._check_origin()
         return new
 
     def _all_new(self, ledger: pa.Table) -> bool:
@@ -257,19 +288,21 @@ class ClickHouseSink:
         )
 
     def _columns(self, bodies: list[_Body], convert: Any, new: Stored) -> list[Any]:
-        """Arrow for the bodies together; if one of them is broken, for each that is not."""
+        """Arrow for the bodies together, without those that are broken."""
         if not bodies:
             return []
         with suppress(ValueError):
             return [convert([body for _, body in bodies], self._origin)]
-        found = []
+        good = []
         for message, body in bodies:
             try:
-                found.append(convert([body], self._origin))
+                convert([body], self._origin)
             except ValueError as error:
                 new.unreadable += 1
                 self._set_aside(message, str(error))
-        return found
+            else:
+                good.append(body)
+        return [convert(good, self._origin)] if good else []
 
     def _unstored(self, table: pa.Table, name: str) -> pa.Table:
         """The rows that are not in the store, each once."""

@@ -381,7 +381,7 @@ class Sink(Group):
         16 << 20, ge=64 << 10, le=256 << 20, description="Bytes of messages at which an insert is full."
     )
     batch_rows: int = Field(500_000, ge=1000, description="Events, about, at which an insert is full.")
-    insert_timeout_s: int = Field(60, ge=5, le=120, description="Longest time that an insert into a table may take.")
+    insert_timeout_s: int = Field(30, ge=5, le=120, description="Longest time that an insert into a table may take.")
     retry_max_s: int = Field(
         30, ge=1, le=600, description="Longest wait between two tries while the store takes nothing."
     )

@@ -156,6 +156,7 @@ def sink(
 
     While the store takes nothing, reading waits, and goes on by itself. Several may run: each has some partitions.
     """
+    from tiercel.errors import KafkaError
     from tiercel.joints.kafka import KafkaConsumer, KafkaProducer, topic_id
     from tiercel.schemas import topics
     from tiercel.serve.server import serve
@@ -176,16 +177,33 @@ def sink(
     if opened is None:
         return
     aside = Quarantine(KafkaProducer(client))
+    origin = topic_id(client, topics.RAW)
+
+    def still() -> bool:
+        try:
+            return topic_id(client, topics.RAW) == origin
+        except KafkaError:
+            return True  # Nobody can tell now.
+
     out = ClickHouseSink(
         opened,
-        topic_id(client, topics.RAW),
+        origin,
+        still=still,
         writers=registry,
         quarantine=aside.keep,
         insert_timeout=limits.insert_timeout_s,
     )
     gatherer = Gatherer.configured(limits, out.counters)
     read = [topics.EVENTS, topics.ALERTS]
-    consumer = KafkaConsumer(client, "tiercel-sink", read, assigned=out.assign, revoked=gatherer.drop)
+    consumer = KafkaConsumer(
+        client,
+        "tiercel-sink",
+        read,
+        assigned=out.assign,
+        revoked=gatherer.drop,
+        # Everything that a write asks of a store, each as slow as it may be.
+        max_poll_seconds=20 * limits.insert_timeout_s,
+    )
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
     server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
     try:
