@@ -24,7 +24,7 @@ class Stored:
 
 
 class Sink(Protocol):
-    """Takes messages of the topics of events and alerts. One thread."""
+    """Takes messages of the topics of events and alerts; that of ClickHouse raw batches as well. One thread."""
 
     stored: Stored
     counters: SinkCounters

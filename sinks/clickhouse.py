@@ -191,6 +191,8 @@ class ClickHouseSink:
         alerts: list[_Body] = []
         new = Stored()
         for message in messages:
+            if message.topic == topics.RAW:
+                continue
             name = "event_batch" if message.topic == topics.EVENTS else "alert"
             try:
                 body = avro.body_of(name, message.value, self._writers)
@@ -204,6 +206,7 @@ class ClickHouseSink:
             self._take(missing)
         new += self._write_batches(bodies)
         new += self._write_alerts(alerts, {message.partition for message, _ in alerts})
+        self._write_raw([message for message in messages if message.topic == topics.RAW])
         # Only now will they not come again.
         self._aside.clear()
         return new
@@ -223,7 +226,7 @@ class ClickHouseSink:
         if self._quarantine is not None:
             self._quarantine(message, reason)
         if message.topic != topics.EVENTS:
-            self.counters.refused_alerts += 1
+            self.counters.refused_others += 1
             return Stored(refused=1)
         try:
             [columns] = self._columns(
@@ -406,6 +409,39 @@ class ClickHouseSink:
             new.alerts += len(fresh)
             new.repeats += len(ids) - len(fresh)
         return new
+
+    def _write_raw(self, messages: list[Message]) -> None:
+        """Raw batches as they came: there, a message's own place is the raw position."""
+        if not messages:
+            return
+        came = {(message.partition, message.offset): message for message in messages}
+        offsets = [offset for _, offset in came]
+        partitions = {partition for partition, _ in came}
+        rows = self._client.query(
+            "SELECT raw_partition, raw_offset FROM raw WHERE origin = %(origin)s AND raw_partition IN %(partitions)s"
+            " AND raw_offset BETWEEN %(first)s AND %(last)s",
+            parameters={
+                "origin": self._origin,
+                "partitions": sorted(partitions),
+                "first": min(offsets),
+                "last": max(offsets),
+            },
+        ).result_rows
+        for partition, offset in rows:
+            came.pop((int(partition), int(offset)), None)
+        if came:
+            table = pa.table(
+                {
+                    "origin": [self._origin] * len(came),
+                    "raw_partition": pa.array([partition for partition, _ in came], pa.int32()),
+                    "raw_offset": pa.array([offset for _, offset in came], pa.int64()),
+                    "host_id": pa.array([message.key for message in came.values()], pa.binary()),
+                    "message": pa.array([message.value for message in came.values()], pa.binary()),
+                }
+            )
+            self._insert("raw", arrow.stream(table), partitions)
+        self.counters.raw_batches += len(came)
+        self.counters.raw_bytes += sum(len(message.value) for message in came.values())
 
     def close(self) -> None:
         self._client.close()

@@ -20,7 +20,9 @@ class SinkCounters:
     rows: int = 0
     refused_batches: int = 0
     refused_events: int = 0
-    refused_alerts: int = 0
+    refused_others: int = 0  # Alerts and raw batches.
+    raw_batches: int = 0
+    raw_bytes: int = 0
     takes: int = 0  # How often partitions were taken: after an assignment, and after each failure.
     paused: bool = False  # Whether reading waits for the store.
     paused_seconds: float = 0.0

@@ -11,7 +11,7 @@ from tiercel.sinks.refusals import FAULTS, judge
 
 log = logging.getLogger(__name__)
 
-_TIMES = {"events": "ts", "alerts": "ts", "ledger": "until"}
+_TIMES = {"events": "ts", "alerts": "ts", "ledger": "until", "raw": "stored"}
 
 
 def apply(client: Client, hours: Mapping[str, int]) -> list[str]:

@@ -27,7 +27,7 @@ from tiercel.errors import ConfigError
 
 PREFIX = "TIERCEL_"
 # Tables of the store whose rows may expire.
-RETAINED = ("events", "alerts", "ledger")
+RETAINED = ("events", "alerts", "ledger", "raw")
 FILE_VARIABLE = "TIERCEL_CONFIG"
 
 
@@ -358,7 +358,7 @@ class Store(Group):
     )
     retention: Annotated[dict[str, int], BeforeValidator(_retention)] = Field(
         {},
-        description="How long rows are kept, by table: events, alerts and ledger, as in `{events: 90d, alerts: 1y}`; "
+        description="How long rows are kept, by table: events, alerts, ledger and raw, as in `{events: 90d}`; "
         "h, d, w or y, and `none` for ever. The sink sets it as TTL when it starts. A table that is not named stays as "
         "it is; positions, processes and containers never expire.",
     )
@@ -381,6 +381,9 @@ class Sink(Group):
         16 << 20, ge=64 << 10, le=256 << 20, description="Bytes of messages at which an insert is full."
     )
     batch_rows: int = Field(500_000, ge=1000, description="Events, about, at which an insert is full.")
+    raw: bool = Field(
+        False, description="Whether raw batches are stored, too, in the table `raw`; give it a `store.retention`."
+    )
     insert_timeout_s: int = Field(30, ge=5, le=120, description="Longest time that an insert into a table may take.")
     retry_max_s: int = Field(
         30, ge=1, le=600, description="Longest wait between two tries while the store takes nothing."

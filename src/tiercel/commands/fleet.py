@@ -194,7 +194,7 @@ def sink(
         insert_timeout=limits.insert_timeout_s,
     )
     gatherer = Gatherer.configured(limits, out.counters)
-    read = [topics.EVENTS, topics.ALERTS]
+    read = [topics.EVENTS, topics.ALERTS, *([topics.RAW] if limits.raw else [])]
     consumer = KafkaConsumer(
         client,
         "tiercel-sink",
