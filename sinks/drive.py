@@ -72,7 +72,7 @@ def _write(
     sink: Sink, consumer: Consumer, gathered: Gatherer, stop: Callable[[], bool], patience: Patience
 ) -> Stored | None:
     """Write what was taken, however long it takes; None: it was told to stop before the store took it."""
-    tries, since, reason = 0, time.monotonic(), ""
+    tries, since, told = 0, time.monotonic(), set[str]()
     stored = Stored()
     counters = sink.counters
     while gathered.flight:
@@ -82,9 +82,9 @@ def _write(
             break
         except AwayError as error:
             tries += 1
-            if error.refusal.reason != reason:
-                reason = error.refusal.reason
-                log.error("%s; reading waits, nothing is lost", error, extra={"reason": reason})
+            if error.refusal.reason not in told:
+                told.add(error.refusal.reason)
+                log.error("%s; reading waits, nothing is lost", error, extra={"reason": error.refusal.reason})
             if stop():
                 log.warning("ended while the store is away; what was read and not stored is not committed")
                 return None

@@ -41,7 +41,7 @@ class Fence:
         # As text in the query, not as data behind it: nothing may be sent twice, but this may.
         values = ", ".join(f"({quoted(self._origin)}, {p}, {self._epoch}, '{self._owner}')" for p in wanted)
         self._client.command(f"INSERT INTO fences (origin, raw_partition, epoch, owner) VALUES {values}")  # noqa: S608
-        self._drain()
+        self._drain(wanted)
 
     def guard(self, partitions: Iterable[int]) -> str:
         """The condition of an insert of these partitions: error 395, `fenced`, where it does not hold."""
@@ -51,18 +51,20 @@ class Fence:
             f" AND (epoch, owner) > ({self._epoch}, '{self._owner}')) > 0, 'fenced') = 0"
         )
 
-    def _drain(self) -> None:
-        """Wait for inserts that the store had begun before our row was there."""
+    def _drain(self, partitions: list[int]) -> None:
+        """Wait for inserts into these partitions that the store had begun before our row was there."""
         began = time.monotonic()
         mark = f"FROM fences WHERE origin = {quoted(self._origin)}"
-        asked: dict[str, Any] = {"mark": mark, "owner": self._owner}
+        asked: dict[str, Any] = {"mark": mark, "owner": self._owner, "among": r"raw_partition IN \(([0-9, ]+)\)"}
+        ours = ", ".join(f"'{int(p)}'" for p in partitions)
+        running_inserts = (
+            "SELECT count() FROM system.processes WHERE startsWith(query, 'INSERT INTO')"  # noqa: S608 - numbers
+            " AND position(query, %(mark)s) > 0 AND position(query, %(owner)s) = 0"
+            f" AND hasAny(splitByString(', ', extract(query, %(among)s)), [{ours}])"
+        )
         while True:
             try:
-                running = self._client.query(
-                    "SELECT count() FROM system.processes WHERE startsWith(query, 'INSERT INTO')"
-                    " AND position(query, %(mark)s) > 0 AND position(query, %(owner)s) = 0",
-                    parameters=asked,
-                ).result_rows[0][0]
+                running = self._client.query(running_inserts, parameters=asked).result_rows[0][0]
             except DatabaseError as error:
                 if getattr(error, "code", None) != 497:
                     raise

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tiercel.joints.base import Message
 from tiercel.schemas import topics
 from tiercel.sinks.clickhouse import ClickHouseSink
+from tiercel.sinks.fence import Fence
 from tiercel.sinks.refusals import AwayError
 from tiercel.store import connect
 from tiercel.testing import builders
@@ -160,8 +161,8 @@ def test_it_waits_for_what_another_has_begun(store: ChdbServer) -> None:
     client = connect(store.dsn)
     old, new = opened(connect(store.dsn), "test"), opened(connect(store.dsn), "test")
     old.write([events(0)])
-    # An insert that has passed its condition and is not done: three rows, 0.7 s each.
-    client.command("CREATE MATERIALIZED VIEW slow ENGINE = Null AS SELECT sleepEachRow(0.7) FROM events")
+    # An insert that has passed its condition and is not done: three rows, 0.9 s each.
+    client.command("CREATE MATERIALIZED VIEW slow ENGINE = Null AS SELECT sleepEachRow(0.9) FROM events")
     caught = list[AwayError]()
 
     def write() -> None:
@@ -174,6 +175,11 @@ def test_it_waits_for_what_another_has_begun(store: ChdbServer) -> None:
     thread.start()
     query = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO events%'"
     assert eventually(lambda: client.query(query).result_rows[0][0])
+    # Who has other partitions need not wait.
+    other = Fence(connect(store.dsn), "test", timeout=60)
+    other.take([5, 11])
+    assert other.waited < 0.3
+    assert client.query(query).result_rows[0][0] == 1
     new.write([events(1), events(2)])
     thread.join()
     assert new._fence is not None
