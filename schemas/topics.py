@@ -43,7 +43,7 @@ TOPICS = (
         "Rule sets by version, which of them is wanted, and from which raw offset on each counts.",
         {"cleanup.policy": "compact", "max.message.bytes": str(4 << 20)},
     ),
-    Topic(QUARANTINE, True, "Messages that a worker could not read, and why.", {"retention.ms": str(7 * _DAY_MS)}),
+    Topic(QUARANTINE, True, "Messages that no worker or sink can take, and why.", {"retention.ms": str(7 * _DAY_MS)}),
 )
 
 

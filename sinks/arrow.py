@@ -3,6 +3,9 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+# Each batch has one row of this number in the ledger: what is stored of it (engine/src/columns/ledger.rs).
+_STORED = 2
+
 
 def table(stream: bytes) -> pa.Table:
     with pa.ipc.open_stream(stream) as reader:
@@ -16,8 +19,11 @@ def stream(table: pa.Table) -> bytes:
     return bytes(out.getvalue())
 
 
-def batches(table: pa.Table) -> int:
-    return int(table.group_by(["raw_partition", "raw_offset"]).aggregate([]).num_rows)
+def events(ledger: pa.Table) -> dict[tuple[int, int], int]:
+    """Events of each batch, by raw partition and offset."""
+    stored = ledger.filter(pc.equal(ledger.column("row"), _STORED))
+    partitions, offsets, counts = (stored.column(n).to_pylist() for n in ("raw_partition", "raw_offset", "count"))
+    return dict(zip(zip(partitions, offsets, strict=True), counts, strict=True))
 
 
 def text(value: str | bytes) -> str:
@@ -26,7 +32,7 @@ def text(value: str | bytes) -> str:
 
 def ends(ledger: pa.Table) -> list[int]:
     """UTC ns of the last event of each batch."""
-    stored = ledger.filter(pc.equal(ledger.column("row"), 2))
+    stored = ledger.filter(pc.equal(ledger.column("row"), _STORED))
     return [int(end) for end in stored.column("until").cast(pa.int64()).to_pylist()]
 
 

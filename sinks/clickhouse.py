@@ -85,6 +85,8 @@ class ClickHouseSink:
         self._fence = None if type(client).__name__ == "ChdbClient" else Fence(client, origin, timeout=insert_timeout)
         self._assigned: set[int] = set()
         self._partitions: dict[int, _Partition] = {}
+        # Up to which offset batches count as stored since the assignment.
+        self._counted: dict[int, int] = {}
         self._types: dict[str, dict[str, str]] = {}
         self._processes: OrderedDict[int, None] = OrderedDict()
         self._known_processes = known_processes
@@ -99,7 +101,7 @@ class ClickHouseSink:
 
     def assign(self, partitions: set[int]) -> None:
         # Not asked of the store here: this is called while a group is being balanced, which must not wait for it.
-        self._assigned, self._partitions = set(partitions), {}
+        self._assigned, self._partitions, self._counted = set(partitions), {}, {}
 
     def next_offset(self, partition: int = 0) -> int:
         """The first offset that is not stored: where a local queue goes on counting."""
@@ -117,6 +119,8 @@ class ClickHouseSink:
             self._fence.take(wanted)
         self.counters.takes += 1
         self._partitions = self._look_up(sorted(wanted))
+        for partition, known in self._partitions.items():
+            self._counted.setdefault(partition, known.offset)
 
     def _check_origin(self) -> None:
         """Offsets of a topic that was made anew would be taken for repeats."""
@@ -241,6 +245,7 @@ class ClickHouseSink:
             if missing.num_rows:
                 self._insert("ledger", arrow.stream(missing), {partition})
             self._advance(ledger)
+            self._counted[partition] = max(offset, self._counted[partition])
         except FAULTS as error:
             raise AwayError(judge(error)) from None
         self.counters.refused_batches += 1
@@ -252,7 +257,7 @@ class ClickHouseSink:
         for columns in self._columns(bodies, event_columns, new):
             ledger, events, count = arrow.table(columns.ledger), columns.events, columns.event_count
             whole = ledger
-            came, until = arrow.batches(ledger), arrow.ends(ledger)
+            until = arrow.ends(ledger)
             places = {int(p) for p in pc.unique(ledger.column("raw_partition")).to_pylist()}
             if not self._all_new(ledger):
                 ledger, rows = self._unstored(ledger, "ledger"), self._unstored(arrow.table(events), "events")
@@ -267,16 +272,25 @@ class ClickHouseSink:
             if ledger.num_rows:
                 self._insert("ledger", arrow.stream(ledger), places)
             self._advance(whole)
+            self._count(whole, new)
             self.counters.rows += count
             now = time.time()
             for end in until:
                 self.counters.stored_after(now - end / 1e9)
-            new.batches += arrow.batches(ledger)
-            new.events += count
-            new.repeats += came - arrow.batches(ledger)
-            if came > arrow.batches(ledger) and time.monotonic() > self._checked + _CHECK_S:
+            if new.repeats and time.monotonic() > self._checked + _CHECK_S:
                 self._check_origin()
         return new
+
+    def _count(self, ledger: pa.Table, new: Stored) -> None:
+        """Count each batch when all of it is there, whichever of several tries had put it there."""
+        events = arrow.events(ledger)
+        for (partition, offset), count in sorted(events.items()):
+            if offset > self._counted[partition]:
+                self._counted[partition] = offset
+                new.batches += 1
+                new.events += count
+            else:
+                new.repeats += 1
 
     def _all_new(self, ledger: pa.Table) -> bool:
         """Whether no batch is stored, not even in part, and none is there twice: so it nearly always is."""

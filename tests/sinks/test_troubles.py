@@ -128,3 +128,29 @@ def test_what_is_too_much_is_written_in_parts(store: ChdbServer) -> None:
     # One, two, four, and the last.
     assert sink.counters.inserts_of["events"] == 4
     whole(connect(store.dsn), "test")
+
+
+def test_an_alert_and_a_part_of_a_batch_that_the_store_never_takes(store: ChdbServer) -> None:
+    client = connect(store.dsn)
+    kept = list[Message]()
+    sink = ClickHouseSink(connect(store.dsn), "test", quarantine=lambda message, _: kept.append(message))
+    sink.assign({0})
+    client.command("ALTER TABLE alerts ADD CONSTRAINT no_evil CHECK rule != 'Evil'")
+    client.command("ALTER TABLE processes ADD CONSTRAINT no_evil CHECK host != 'evil'")
+    good = [Message(topics.ALERTS, 0, n, b"", builders.alert(f"id-{n}")) for n in range(3)]
+    evil = Message(topics.ALERTS, 0, 3, b"", builders.alert("id-3", rule="Evil"))
+    # Its events are taken, its process is not: they stay, and count as stored.
+    half = Message(topics.EVENTS, 0, 1, b"", builders.enriched(0, 1, host="evil", processes=[builders.process(78)]))
+    broken = Message(topics.EVENTS, 0, 9, b"", half.value[:-5])
+    stored = sink.write([batch(0), *good, evil, half, broken, batch(2)])
+    assert {message[:3] for message in kept} == {evil[:3], half[:3], broken[:3]}
+    assert (stored.events, stored.alerts, stored.refused, stored.unreadable) == (9, 3, 2, 1)
+    books = client.query("SELECT sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost') FROM ledger").result_rows
+    assert books == [(9, 0)]
+    assert client.query("SELECT count() FROM events").result_rows == [(9,)]
+    assert client.query("SELECT uniqExact(id), count() FROM alerts").result_rows == [(3, 3)]
+    assert client.query("SELECT max(raw_offset) FROM positions").result_rows == [(2,)]
+    # The same again changes nothing.
+    kept.clear()
+    assert sink.write([batch(0), *good, half, batch(2)]).events == 0
+    assert client.query("SELECT count() FROM events").result_rows == [(9,)]
