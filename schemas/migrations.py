@@ -1,6 +1,7 @@
 """Brings a ClickHouse database, server or chDB, to the tables of schemas/clickhouse/*.sql."""
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,11 @@ CREATE TABLE IF NOT EXISTS migrations
 ENGINE = MergeTree
 ORDER BY number
 """
+
+# ClickHouse's codes for a change of a table that met another: DUPLICATE_COLUMN, TABLE_ALREADY_EXISTS,
+# DEADLOCK_AVOIDED, CANNOT_ASSIGN_ALTER, TABLE_IS_BEING_RESTARTED.
+_MET = {15, 57, 473, 517, 733}
+_TRIES = 10
 
 
 class QueryResult(Protocol):
@@ -68,16 +74,17 @@ def migrations() -> list[Migration]:
 def apply(client: Client) -> list[str]:
     """Apply what is missing and return the names.
 
-    A migration that broke off is begun again, so each of its statements is idempotent.
+    Several may do it at once, and one that broke off is begun again: each statement changes nothing where it, or a
+    migration after it, was applied already. So no lock is needed, which a process that dies would keep.
     """
-    client.command(_TABLE)
-    rows = client.query("SELECT number, any(name), any(sha256) FROM migrations GROUP BY number").result_rows
-    known = {int(number): (name, sha256) for number, name, sha256 in rows}
-    files = migrations()
-    if known and max(known) > files[-1].number:
-        raise StoreError(f"the store was made by a newer Tiercel (migration {known[max(known)][0]}); upgrade this one")
+    _run(client, _TABLE)
     applied = []
-    for migration in files:
+    for migration in migrations():
+        # Asked each time: meanwhile somebody else may have done it.
+        known = _known(client)
+        newest = max(known, default=0)
+        if newest > migrations()[-1].number:
+            raise StoreError(f"the store was made by a newer Tiercel (migration {known[newest][0]}); upgrade this one")
         if migration.number in known:
             if known[migration.number][1] != migration.sha256:
                 raise StoreError(
@@ -85,10 +92,28 @@ def apply(client: Client) -> list[str]:
                 )
             continue
         for statement in migration.statements():
-            client.command(statement)
+            _run(client, statement)
         client.command(
             "INSERT INTO migrations (number, name, sha256) VALUES (%(number)s, %(name)s, %(sha256)s)",
             parameters={"number": migration.number, "name": migration.name, "sha256": migration.sha256},
         )
         applied.append(migration.name)
     return applied
+
+
+def _known(client: Client) -> dict[int, tuple[str, str]]:
+    rows = client.query("SELECT number, any(name), any(sha256) FROM migrations GROUP BY number").result_rows
+    return {int(number): (name, sha256) for number, name, sha256 in rows}
+
+
+def _run(client: Client, statement: str) -> None:
+    """Run a statement, again where it met the same one of somebody else."""
+    for tries in range(1, _TRIES + 1):
+        try:
+            client.command(statement)
+        except Exception as error:
+            if getattr(error, "code", None) not in _MET or tries == _TRIES:
+                raise
+            time.sleep(0.1 * tries)
+        else:
+            return

@@ -51,7 +51,7 @@ TOPICS = (
         # Each host writes over its two slots all the time: without small segments the topic would grow by what is dead.
         {"cleanup.policy": "compact", "segment.bytes": str(64 << 20), "min.cleanable.dirty.ratio": "0.3"},
     ),
-    Topic(QUARANTINE, True, "Messages that a worker could not read, and why.", {"retention.ms": str(7 * _DAY_MS)}),
+    Topic(QUARANTINE, True, "Messages that no worker or sink can take, and why.", {"retention.ms": str(7 * _DAY_MS)}),
 )
 
 

@@ -44,7 +44,9 @@ allow worker --operation Read --operation Write --operation Describe --topic tie
 allow worker --operation Read --operation Write --operation Describe --topic tiercel.snapshots
 allow worker --operation Read --group tiercel-worker
 for group in ends rules recovery; do allow worker --operation Describe --group "tiercel-$group"; done
-allow sink --operation Describe --topic tiercel.raw
+# Reads raw batches only where sink.raw is on; sets aside what the store never takes.
+allow sink --operation Read --operation Describe --topic tiercel.raw
+allow sink --operation Write --operation Describe --topic tiercel.quarantine
 for name in events alerts schemas; do
     allow sink --operation Read --operation Describe --topic "tiercel.$name"
 done
@@ -59,7 +61,7 @@ allow registry --operation Describe --topic __consumer_offsets
 for name in alerts schemas; do allow reader --operation Read --operation Describe --topic "tiercel.$name"; done
 allow reader --operation Read --group tiercel-alerts --resource-pattern-type prefixed
 # Idempotent producers.
-for user in collector worker; do allow "$user" --operation IdempotentWrite --cluster; done
+for user in collector worker sink; do allow "$user" --operation IdempotentWrite --cluster; done
 # The registry makes its own topic.
 allow registry --operation Create --operation DescribeConfigs --topic _schemas
 echo "topics and access rules are in place"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tiercel.joints.base import Message
 from tiercel.schemas import avro, topics
 from tiercel.sinks.base import Stored
+from tiercel.sinks.counters import SinkCounters
 
 
 class MemorySink:
@@ -12,6 +13,7 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.stored = Stored()
+        self.counters = SinkCounters()
         self.batches: dict[tuple[int, int], dict[str, object]] = {}
         self.alerts: dict[str, dict[str, object]] = {}
 

@@ -26,6 +26,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from tiercel.errors import ConfigError
 
 PREFIX = "TIERCEL_"
+# Tables of the store whose rows may expire.
+RETAINED = ("events", "alerts", "ledger", "raw")
 FILE_VARIABLE = "TIERCEL_CONFIG"
 
 
@@ -125,6 +127,32 @@ def _syslog_address(value: str) -> str:
 
 
 Headers = Annotated[dict[str, SecretStr], BeforeValidator(_headers)]
+
+
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
+
+
+def _retention(value: object) -> object:
+    """Table → hours, 0 being for ever; from a map of texts such as 90d, or such a map as YAML in a text."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise ValueError("must say for each table how long, such as {events: 90d}")
+    found = {}
+    for table, text in value.items():
+        if table not in RETAINED:
+            raise ValueError(f"{table!r} does not expire; tables that can: {', '.join(RETAINED)}")
+        told = re.fullmatch(r"([0-9]{1,5})([hdwy])", str(text).strip().lower())
+        if str(text).strip().lower() in ("none", "0"):
+            found[table] = 0
+        elif told and 0 < int(told[1]) * _HOURS[told[2]] <= 50 * _HOURS["y"]:
+            found[table] = int(told[1]) * _HOURS[told[2]]
+        else:
+            raise ValueError(f"{table}: {text!r} is no time such as 12h, 90d, 4w, 1y (at most 50y), or none")
+    return found
 
 
 class Group(BaseModel):
@@ -335,6 +363,38 @@ class Store(Group):
         default_factory=lambda: f"chdb://{state_dir() / 'store'}",
         description="chdb:///directory, clickhouse://user:password@host:port/database or https://…; default: chDB.",
     )
+    retention: Annotated[dict[str, int], BeforeValidator(_retention)] = Field(
+        {},
+        description="How long rows are kept, by table: events, alerts, ledger and raw, as in `{events: 90d}`; "
+        "h, d, w or y, and `none` for ever. The sink sets it as TTL when it starts. A table that is not named stays as "
+        "it is; positions, processes and containers never expire.",
+    )
+
+
+class Sink(Group):
+    """How events and alerts are put into the store. Memory of a sink is a small multiple of batch_bytes."""
+
+    linger_ms: int = Field(
+        100, ge=1, le=60_000, description="Shortest time for which an insert gathers messages, when it is quiet."
+    )
+    inserts_per_minute: int = Field(
+        60,
+        ge=1,
+        le=6000,
+        description="Most inserts that are not full, in the long run; a few more after a quiet time. Fewer make larger "
+        "parts and less work for ClickHouse, and a longer wait.",
+    )
+    batch_bytes: int = Field(
+        16 << 20, ge=64 << 10, le=256 << 20, description="Bytes of messages at which an insert is full."
+    )
+    batch_rows: int = Field(500_000, ge=1000, description="Events, about, at which an insert is full.")
+    raw: bool = Field(
+        False, description="Whether raw batches are stored, too, in the table `raw`; give it a `store.retention`."
+    )
+    insert_timeout_s: int = Field(30, ge=5, le=120, description="Longest time that an insert into a table may take.")
+    retry_max_s: int = Field(
+        30, ge=1, le=600, description="Longest wait between two tries while the store takes nothing."
+    )
 
 
 class AlertSink(Group):
@@ -436,6 +496,7 @@ class Settings(BaseSettings):
     collector: Collector = Field(default_factory=Collector)
     worker: Worker = Field(default_factory=Worker)
     store: Store = Field(default_factory=Store)
+    sink: Sink = Field(default_factory=Sink)
     stdout: Stdout = Field(default_factory=Stdout)
     file: File = Field(default_factory=File)
     syslog: Syslog = Field(default_factory=Syslog)

@@ -24,10 +24,13 @@ from tiercel.processors import worker
 from tiercel.rules.reload import Reloader
 from tiercel.schemas import avro, topics
 from tiercel.serve.server import serve
-from tiercel.sinks import base
+from tiercel.sinks import retention
 from tiercel.sinks.alerts import fan
 from tiercel.sinks.alerts.configured import lanes
 from tiercel.sinks.clickhouse import ClickHouseSink
+from tiercel.sinks.drive import Patience
+from tiercel.sinks.drive import drive as drive_sink
+from tiercel.sinks.gather import Gatherer
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,11 @@ class Local:
         self._reloader, self._tell = reloader, tell
         self.ended = threading.Event()
         self.fan = fan.Fan(lanes(settings, without="stdout"))
-        self._sink = ClickHouseSink(store.connect(settings.store.dsn), f"local:{identity.host_id}")
+        opened = store.connect(settings.store.dsn)
+        self._sink = ClickHouseSink(opened, f"local:{identity.host_id}", insert_timeout=settings.sink.insert_timeout_s)
+        retention.apply(opened, settings.store.retention)
+        gatherer = Gatherer.configured(settings.sink, self._sink.counters)
+        patience = Patience(longest=settings.sink.retry_max_s)
         first = self._sink.next_offset()
         self._raw = Queue(max_messages=_MESSAGES, first_offset=first)
         self._out = Queue(max_messages=_MESSAGES * 4, first_offset=first)
@@ -114,7 +121,11 @@ class Local:
         self._server = serve(settings)
         self._stop_collector, self._stop_sink, self._abort = threading.Event(), threading.Event(), threading.Event()
         self._stages = [
-            _Stage("sink", lambda: base.drive(self._sink, enriched, self._stop_sink.is_set), self.ended),
+            _Stage(
+                "sink",
+                lambda: drive_sink(self._sink, enriched, self._stop_sink.is_set, gatherer=gatherer, patience=patience),
+                self.ended,
+            ),
             _Stage(
                 "worker",
                 lambda: worker.drive(self._worker, raw, self._out.producer(), self._abort.is_set, before=self._reload),

@@ -1,5 +1,6 @@
 """Opens the store that a DSN names: a ClickHouse server, or a chDB directory in this process."""
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 _HINT = "use chdb:///directory or clickhouse://user:password@host:port/database"
 
 
-def connect(dsn: str) -> "Client":
-    """A clickhouse-connect client; each thread needs its own. One process at a time may open a chDB directory."""
+def connect(dsn: str, *, timeout: float = 300.0) -> "Client":
+    """A clickhouse-connect client; each thread needs its own. One process at a time may open a chDB directory.
+
+    `timeout` is how many seconds a server may be silent.
+    """
     parts = urlsplit(dsn)
     try:
         import clickhouse_connect  # noqa: PLC0415 -- heavy, and an extra
@@ -25,6 +29,8 @@ def connect(dsn: str) -> "Client":
     if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
         raise ConfigError(f"store.dsn {dsn!r}: no store is named so; {_HINT}")
     secure = parts.scheme == "clickhouses" or parse_qs(parts.query).get("secure") == ["1"]
+    # It tells of each failed request in a line of its own; whoever asked says it better.
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     options: dict[str, Any] = {
         "host": parts.hostname,
         "port": parts.port or (8443 if secure else 8123),
@@ -32,6 +38,7 @@ def connect(dsn: str) -> "Client":
         "password": unquote(parts.password or ""),
         "secure": secure,
         "autogenerate_session_id": False,
+        "send_receive_timeout": int(timeout),
     }
     if database := parts.path.strip("/"):
         options["database"] = database

@@ -9,8 +9,10 @@ import pytest
 
 from tiercel.joints.base import Message
 from tiercel.schemas import topics
-from tiercel.sinks.base import Gatherer, Sink, drive
+from tiercel.sinks.base import Sink
 from tiercel.sinks.clickhouse import ClickHouseSink
+from tiercel.sinks.drive import drive
+from tiercel.sinks.gather import Gatherer
 from tiercel.sinks.memory import MemorySink
 from tiercel.store import connect
 from tiercel.testing import builders
@@ -82,17 +84,19 @@ def test_the_loop_writes_what_it_read_before_it_ends(make: Make) -> None:
         def commit(self, messages) -> None:
             self.committed += messages
 
+        def pause(self, wanted: bool) -> None: ...
+
         def close(self) -> None: ...
 
     sink, consumer = make(), Given()
     sink.assign({0})
-    drive(sink, consumer, lambda: True, gatherer=Gatherer(delay=60))
+    drive(sink, consumer, lambda: True, gatherer=Gatherer(linger=60))
     assert sink.stored.batches == 3
     assert [m.offset for m in consumer.committed] == [0, 1, 2]
 
 
 def test_a_gatherer_waits_for_company_but_not_for_ever() -> None:
-    gatherer = Gatherer(delay=0.05, max_messages=2)
+    gatherer = Gatherer(linger=0.05, max_messages=2)
     gatherer.add([events(0, b"x")])
     assert not gatherer.due()
     assert gatherer.room() == 1
@@ -103,7 +107,7 @@ def test_a_gatherer_waits_for_company_but_not_for_ever() -> None:
 
 
 def test_many_small_messages_make_no_insert_worth_its_while() -> None:
-    gatherer = Gatherer(delay=60, max_bytes=100_000)
+    gatherer = Gatherer(linger=60, max_bytes=100_000)
     gatherer.add([events(offset, b"x") for offset in range(5000)])
     assert not gatherer.due()
     gatherer.add([events(5000, b"x" * 100_000)])

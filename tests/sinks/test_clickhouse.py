@@ -99,3 +99,18 @@ def test_a_store_that_is_away_is_one_sentence(clickhouse: ClickHouse) -> None:
     client.command("DROP TABLE ledger")
     with pytest.raises(StoreError, match=r"^the store refuses rows: "):
         sink.write([batch(0)])
+
+
+def test_raw_batches_are_kept_once(clickhouse: ClickHouse) -> None:
+    client = connect(clickhouse.dsn)
+    raw = [Message(topics.RAW, 0, offset, b"host-1", bytes([offset]) * 500) for offset in range(4)]
+    for messages in (raw[:2], raw[1:3], [raw[3], raw[3], batch(0)]):
+        sink = ClickHouseSink(connect(clickhouse.dsn), "test")
+        sink.assign({0})
+        sink.write(messages)
+    query = "SELECT raw_partition, raw_offset, host_id, message = repeat(char(raw_offset), 500) FROM raw ORDER BY 2"
+    assert client.query(query).result_rows == [(0, offset, "host-1", 1) for offset in range(4)]
+    assert client.query("SELECT max(raw_offset) FROM positions").result_rows == [(0,)], (
+        "raw batches do not claim events"
+    )
+    assert sink.counters.raw_batches == 1

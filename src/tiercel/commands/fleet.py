@@ -1,6 +1,7 @@
 """`tiercel collect`, `process`, `sink`, `forward`: one stage of the fleet each, joined by Kafka."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -14,16 +15,20 @@ from tiercel.commands import Context
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
     from tiercel.collector.sources import Source
     from tiercel.config import Kafka, Settings, Worker
     from tiercel.joints.registry import Registry
     from tiercel.processors.rules_topic import RulesTopic
     from tiercel.rules.sets import CompiledSet
+    from tiercel.sinks.drive import Patience
 
 log = logging.getLogger("tiercel.fleet")
 
 # Containers are killed ten seconds after they were told to end.
 _DRAIN_S = 5.0
+_LAST_WORDS_S = 8.0
 
 Brokers = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap brokers; default: kafka.brokers.")
@@ -147,31 +152,113 @@ def sink(
     brokers: Brokers = None,
     dsn: Annotated[str | None, typer.Option(metavar="DSN", help="The store; default: store.dsn.")] = None,
 ) -> None:
-    """Store events and alerts in ClickHouse; over a chDB store it also serves the API."""
-    from tiercel import store
-    from tiercel.joints.kafka import KafkaConsumer, topic_id
+    """Store events and alerts in ClickHouse; over a chDB store it also serves the API.
+
+    While the store takes nothing, reading waits, and goes on by itself. Several may run: each has some partitions.
+    """
+    from tiercel.errors import KafkaError
+    from tiercel.joints.kafka import KafkaConsumer, KafkaProducer, topic_id
     from tiercel.schemas import topics
     from tiercel.serve.server import serve
-    from tiercel.sinks import allocator, base
+    from tiercel.sinks import allocator
     from tiercel.sinks.clickhouse import ClickHouseSink
+    from tiercel.sinks.drive import Patience, drive
+    from tiercel.sinks.gather import Gatherer
+    from tiercel.sinks.quarantine import Quarantine
 
     settings = _settings(context, brokers, store={"dsn": dsn})
-    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS])
+    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
     client = settings.kafka.client()
     stop = _until_told()
+    _end_in_time(stop)
     allocator.keep_freed_memory()
-    out = ClickHouseSink(store.connect(settings.store.dsn), topic_id(client, topics.RAW), writers=registry)
-    consumer = KafkaConsumer(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS], assigned=out.assign)
+    limits, patience = settings.sink, Patience(longest=settings.sink.retry_max_s)
+    opened = _open_store(settings, stop, patience)
+    if opened is None:
+        return
+    aside = Quarantine(KafkaProducer(client))
+    origin = topic_id(client, topics.RAW)
+
+    def still() -> bool:
+        try:
+            return topic_id(client, topics.RAW) == origin
+        except KafkaError:
+            return True  # Nobody can tell now.
+
+    out = ClickHouseSink(
+        opened,
+        origin,
+        still=still,
+        writers=registry,
+        quarantine=aside.keep,
+        insert_timeout=limits.insert_timeout_s,
+    )
+    gatherer = Gatherer.configured(limits, out.counters)
+    read = [topics.EVENTS, topics.ALERTS, *([topics.RAW] if limits.raw else [])]
+    consumer = KafkaConsumer(
+        client,
+        "tiercel-sink",
+        read,
+        assigned=out.assign,
+        revoked=gatherer.drop,
+        # Everything that a write asks of a store, each as slow as it may be.
+        max_poll_seconds=20 * limits.insert_timeout_s,
+    )
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
     server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
     try:
-        base.drive(out, consumer, stop.is_set)
+        drive(out, consumer, stop.is_set, gatherer=gatherer, patience=patience, drain_s=0.0)
     finally:
         if server is not None:
             server.close()
         consumer.close()
+        aside.close()
         out.close()
     log.info("sink ended", extra=vars(out.stored))
+
+
+def _open_store(settings: "Settings", stop: threading.Event, patience: "Patience") -> "Client | None":
+    """The store with its tables, waiting for a server that is not there yet; None: told to stop before."""
+    from tiercel import store
+    from tiercel.errors import StoreError
+    from tiercel.schemas import migrations
+    from tiercel.sinks import retention
+    from tiercel.sinks.refusals import FAULTS, judge
+
+    tries, told = 0, ""
+    while not stop.is_set():
+        tries += 1
+        try:
+            client = store.connect(settings.store.dsn, timeout=settings.sink.insert_timeout_s + 10)
+            try:
+                migrations.apply(client)
+            except FAULTS as error:
+                raise StoreError(f"the store's tables cannot be made: {judge(error).text}") from None
+            retention.apply(client, settings.store.retention)
+        except StoreError as error:
+            refusal = judge(error.__cause__ or error.__context__ or error)
+            if settings.store.dsn.startswith("chdb:") or refusal.kind != "away":
+                raise
+            if refusal.reason != told:
+                told = refusal.reason
+                log.error("%s; waiting for it", error)
+            stop.wait(patience.wait(tries, refusal))
+        else:
+            return client
+    return None
+
+
+def _end_in_time(stop: threading.Event) -> None:
+    """End the process when it was told to and has not after a while: what is not committed is read again."""
+
+    def watch() -> None:
+        stop.wait()
+        time.sleep(_LAST_WORDS_S)
+        log.warning("not ended in time, as an insert is running; what it holds is read again, and stored once")
+        logging.shutdown()
+        os._exit(0)
+
+    threading.Thread(target=watch, name="end", daemon=True).start()
 
 
 def forward(

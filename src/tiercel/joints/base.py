@@ -58,6 +58,10 @@ class Consumer(Protocol):
         """Messages until the joint is closed."""
         ...
 
+    def pause(self, wanted: bool) -> None:
+        """Whether `read`, which must go on being called, gives nothing: a slow reader stays a member of its group."""
+        ...
+
     def commit(self, messages: Iterable[Message]) -> None:
         """Note that these messages, and those before them in their partitions, need not be given again."""
         ...

@@ -142,8 +142,12 @@ class KafkaConsumer:
         assigned: Assigned | None = None,
         revoked: Assigned | None = None,
         latest: bool = False,
+        max_poll_seconds: float = 300.0,
     ) -> None:
-        """`latest`: a group that is new begins with what comes from now on, not with all that is there."""
+        """`latest`: a group that is new begins with what comes from now on, not with all that is there.
+
+        Whoever does not `read` for `max_poll_seconds` is taken for dead.
+        """
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
         self._closed = self._paused = False
@@ -157,6 +161,7 @@ class KafkaConsumer:
                 "partition.assignment.strategy": "range",
                 "isolation.level": "read_committed",
                 "session.timeout.ms": SESSION_SECONDS * 1000,
+                "max.poll.interval.ms": int(max_poll_seconds * 1000),
                 "fetch.message.max.bytes": 4 << 20,
                 "queued.max.messages.kbytes": 32 << 10,
                 "fetch.wait.max.ms": 50,

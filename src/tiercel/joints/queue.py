@@ -90,10 +90,17 @@ class QueueConsumer:
         self._lossy = lossy
         self._messages: deque[Message] = deque()
         self._bytes = 0
+        self._paused = False
+
+    def pause(self, wanted: bool) -> None:
+        """What comes waits, and then whoever sends it."""
+        self._paused = wanted
 
     def read(self, limit: int = 500, timeout: float = 1.0) -> list[Message]:
         with self._queue._changed:
-            self._queue._changed.wait_for(lambda: self._messages or self._queue._closed, timeout)
+            self._queue._changed.wait_for(lambda: (self._messages and not self._paused) or self._queue._closed, timeout)
+            if self._paused:
+                return []
             taken = [self._messages.popleft() for _ in range(min(limit, len(self._messages)))]
             self._bytes -= sum(len(m.value) for m in taken)
             self._queue._changed.notify_all()

@@ -1,15 +1,20 @@
 """A process that exposes a chDB directory through ClickHouse's HTTP interface: several clients can use one store.
 
 Only for tests and `make cluster`: it listens on loopback and knows no users. `ChdbServer` starts it from a test;
-`python -m tiercel.testing.chdb_http DIR [PORT]` prints `listening on PORT` when it is ready.
+`python -m tiercel.testing.chdb_http DIR [PORT]` prints `listening on PORT` when it is ready. It fails as it is told to
+(faults.py).
 """
 
 import gzip
+import json
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +23,8 @@ from typing import Any
 import chdb
 import lz4.frame
 import zstandard
+
+from tiercel.testing.faults import TEXTS, Fault, Faults
 
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s+.*?)\s+FORMAT\s+(\w+)[ \t]*\n", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
@@ -47,6 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     path_of_store = ""
+    faults = Faults()
 
     def setup(self) -> None:
         super().setup()
@@ -67,7 +75,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._run()
 
     def do_POST(self) -> None:
-        self._run()
+        if self.path == "/faults":
+            self.faults.put(json.loads(self._body()))
+            self._answer(200, b"")
+        else:
+            self._run()
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -87,6 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
         text = asked["query"].encode() + b"\n" + body if "query" in asked else body
         values = {name[6:]: value for name, value in asked.items() if name.startswith("param_")}
         settings = {k: v for k, v in asked.items() if k not in _TRANSPORT and not k.startswith("param_")}
+        fault = self.faults.hit(text)
+        if fault is not None:
+            time.sleep(fault.delay)
+            if not fault.after and self._fail(fault):
+                return
         try:
             if asked.get("database"):
                 self.engine.query(f"USE `{asked['database']}`")
@@ -102,7 +119,18 @@ class _Handler(BaseHTTPRequestHandler):
             code = _CODE.search(message)
             self._answer(500, message.encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1000"})
         else:
-            self._answer(200, answer, {"X-ClickHouse-Format": shape} if shape else {})
+            if fault is None or not fault.after or not self._fail(fault):
+                self._answer(200, answer, {"X-ClickHouse-Format": shape} if shape else {})
+
+    def _fail(self, fault: Fault) -> bool:
+        if fault.cut:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        elif fault.code:
+            text = f"Code: {fault.code}. DB::Exception: {TEXTS.get(fault.code, 'failed')} (version 26.9.2.1)"
+            status = 403 if fault.code == 516 else 404 if fault.code == 60 else 500
+            self._answer(status, text.encode(), {"X-ClickHouse-Exception-Code": str(fault.code)})
+        return bool(fault.cut or fault.code)
 
     def _execute(self, text: bytes, values: dict[str, str], default: str) -> tuple[str, bytes]:
         insert = _INSERT.match(text)
@@ -111,6 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
                 file.write(text[insert.end() :])
                 file.flush()
                 into, shape = insert[1].decode(), insert[2].decode()
+                if " input(" in into:
+                    into = into.replace(" input(", f" file({_quoted(file.name)}, '{shape}', ", 1)
+                    self.engine.query(into)
+                    return "", b""
                 self.engine.query(f"{into} FROM INFILE {_quoted(file.name)} FORMAT {shape}")
             return "", b""
         sql = text.decode()
@@ -145,12 +177,14 @@ class ChdbServer:
     """The process, as a context manager; `dsn` is what tiercel takes, `port` the HTTP port."""
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self._arguments = [sys.executable, "-m", "tiercel.testing.chdb_http", str(directory), str(port)]
+        self._directory = directory
         self.process: subprocess.Popen[str] | None = None
         self.port = port
 
     def __enter__(self) -> "ChdbServer":
-        self.process = subprocess.Popen(self._arguments, stdout=subprocess.PIPE, text=True)
+        # Entered again, it has the same port.
+        arguments = [sys.executable, "-m", "tiercel.testing.chdb_http", str(self._directory), str(self.port)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.process.stdout.close()
@@ -165,6 +199,12 @@ class ChdbServer:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def fail(self, *faults: Fault) -> None:
+        """Fail in these ways from now on; none: no more."""
+        body = json.dumps([fault.as_json() for fault in faults]).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/faults", body):
+            pass
 
     @property
     def dsn(self) -> str:
