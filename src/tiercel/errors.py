@@ -36,3 +36,7 @@ class KafkaError(TiercelError):
 
 class StoreError(TiercelError):
     """ClickHouse is away, refuses, or its directory is in use."""
+
+
+class SpoolError(TiercelError):
+    """The folder in which batches wait for Kafka cannot be used."""

@@ -15,6 +15,7 @@ from typing import Any
 from tiercel import store
 from tiercel._engine import RuleSet
 from tiercel.collector import collector
+from tiercel.collector.identity import Identity
 from tiercel.collector.sources import Source
 from tiercel.config import Settings
 from tiercel.errors import TiercelError
@@ -81,7 +82,7 @@ class Local:
     def __init__(
         self,
         source: Source,
-        identity: collector.Identity,
+        identity: Identity,
         settings: Settings,
         rules: RuleSet | None,
         *,

@@ -50,30 +50,39 @@ def collect(
 
     Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither.
     """
-    from tiercel.collector.collector import Collector, Identity
+    from tiercel.collector.collector import Collector
+    from tiercel.collector.identity import Identity
+    from tiercel.commands import collecting
     from tiercel.joints.kafka import KafkaProducer
-    from tiercel.schemas import topics
+    from tiercel.probe.pinned import Pinned
 
     settings = _settings(context, brokers)
-    registry = _ready(settings.kafka, [topics.RAW])
+    limits = settings.collector
+    redactor = collecting.redactor(limits)
+    registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
+    schema_id = registry.ids["raw_batch"] if registry is not None else None
     stop = _until_told()
+    pinned = Pinned()
     source = _source(settings, capture, rate, repeat)
-    producer = KafkaProducer(settings.kafka.client())
-    try:
+    identity = Identity.of_this_host(settings.host.id, settings.host.name)
+    with ExitStack() as stack:
+        stack.callback(source.close)
+        producer = stack.enter_context(closing(KafkaProducer(settings.kafka.client())))
+        output = collecting.output(limits, producer, identity, schema_id, pinned, stack)
         collector = Collector(
             source,
-            producer,
-            Identity.of_this_host(settings.host.id, settings.host.name),
-            linger_ms=settings.collector.linger_ms,
-            batch_events=settings.collector.batch_events,
-            batch_bytes=settings.collector.batch_bytes,
-            schema_id=registry.ids["raw_batch"] if registry is not None else None,
+            output,
+            identity,
+            linger_ms=limits.linger_ms,
+            batch_events=limits.batch_events,
+            batch_bytes=limits.batch_bytes,
+            schema_id=schema_id,
+            redactor=redactor,
         )
         log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
-        totals = collector.run(stop)
-    finally:
-        source.close()
-        producer.close()
+        totals = collector.run(stop, flush_timeout=_DRAIN_S)
+    env, payloads, args = redactor.counts
+    log.info("redacted", extra={"env": env, "payloads": payloads, "command_lines": args})
     lost = {"/".join(key): count for key, count in totals.lost.items()}
     log.info("collector ended", extra={"produced": totals.produced, "delivered": totals.delivered, "lost": lost})
 
@@ -98,7 +107,7 @@ def process(
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
     names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES]
-    registry = _ready(settings.kafka, names)
+    registry = ready(settings.kafka, names)
     client = settings.kafka.client()
     with ExitStack() as stack:
         topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
@@ -156,7 +165,7 @@ def sink(
     from tiercel.sinks.clickhouse import ClickHouseSink
 
     settings = _settings(context, brokers, store={"dsn": dsn})
-    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS])
+    registry = ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS])
     client = settings.kafka.client()
     stop = _until_told()
     allocator.keep_freed_memory()
@@ -196,7 +205,7 @@ def forward(
     from tiercel.sinks.alerts.forward import Forward
 
     settings = _settings(context, brokers)
-    registry = _ready(settings.kafka, [topics.ALERTS])
+    registry = ready(settings.kafka, [topics.ALERTS])
     stop = _until_told()
     ended = threading.Event()
     ways = lanes(settings)
@@ -230,7 +239,7 @@ def _settings(context: typer.Context, brokers: str | None, **flags: dict[str, An
     return obj.settings(kafka={"brokers": brokers}, **flags)
 
 
-def _ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
+def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
     """Check that the topics are there, or make them; tell the schemas to whoever reads."""
     from tiercel.errors import KafkaError
     from tiercel.joints import kafka as joint

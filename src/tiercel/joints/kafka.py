@@ -18,6 +18,10 @@ class MissingTopicError(KafkaError):
     """A topic is not there, or may not be seen."""
 
 
+class AwayError(KafkaError):
+    """No broker answers."""
+
+
 Assigned = Callable[[set[int]], None]
 # A member of a group that was killed, and so did not say goodbye, holds its partitions until this is over.
 SESSION_SECONDS = 15
@@ -30,7 +34,7 @@ def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) 
         found = admin.list_topics(timeout=timeout).topics
     except ck.KafkaException as error:
         reason = error.args[0].str()
-        raise KafkaError(f"no Kafka broker answers at {client.get('bootstrap.servers')} ({reason})") from None
+        raise AwayError(f"no Kafka broker answers at {client.get('bootstrap.servers')} ({reason})") from None
     missing = [topic for topic in topics if topic not in found or found[topic].error]
     if missing:
         raise MissingTopicError(
