@@ -6,6 +6,7 @@ is forced to the platter but whole segments while Kafka is away: a host that los
 not written by then, which shows in the books as other losses do.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiercel.collector.identity import Identity
+from tiercel.collector.spool.books import Books, Telling
 from tiercel.collector.spool.folder import Folder
 from tiercel.collector.spool.journal import Journal
 from tiercel.collector.spool.pump import Pump
@@ -21,6 +23,7 @@ from tiercel.collector.spool.record import OVERHEAD, Note
 from tiercel.collector.spool.segments import FullError, Segments
 from tiercel.errors import SpoolError, TiercelError
 from tiercel.joints.base import Producer
+from tiercel.schemas import avro
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +88,16 @@ class Spool:
                 "batches of an earlier run wait in the spool bytes=%d segments=%d",
                 self._segments.disk_bytes, self._segments.count,
             )  # fmt: skip
+        self._begin(schema_id)
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
+
+    def _begin(self, schema_id: int | None) -> None:
+        """Write down that the run exists: what it produced before its first batch is told, too, if it is killed."""
+        first = Telling(self._identity, Books.begin(self._identity).note, [])
+        with contextlib.suppress(OSError, FullError):
+            self._segments.append(self._identity, first.note, avro.frame("raw_batch", first.body(), schema_id))
+            self.taken += 1
 
     # The collector's side.
 

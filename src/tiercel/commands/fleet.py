@@ -4,7 +4,9 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +54,7 @@ def collect(
     """
     from tiercel.collector.collector import Collector
     from tiercel.collector.identity import Identity
+    from tiercel.collector.notify import Notifier
     from tiercel.commands import collecting
     from tiercel.joints.kafka import KafkaProducer
     from tiercel.probe.pinned import Pinned
@@ -59,14 +62,18 @@ def collect(
     settings = _settings(context, brokers)
     limits = settings.collector
     redactor = collecting.redactor(limits)
-    registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
-    schema_id = registry.ids["raw_batch"] if registry is not None else None
     stop = _until_told()
-    pinned = Pinned()
-    source = _source(settings, capture, rate, repeat)
-    identity = Identity.of_this_host(settings.host.id, settings.host.name)
+    pinned = Pinned() if capture is None else None
+    # Another user may not be able to read them later.
+    for module in ("joints.registry", "joints.kafka", "schemas.topics", "collector.containers.watch"):
+        import_module(f"tiercel.{module}")
     with ExitStack() as stack:
-        stack.callback(source.close)
+        notifier = stack.enter_context(closing(Notifier()))
+        # The probe comes first, as the rights that it takes are given up before anything else begins.
+        source, begin = _source(settings, capture, rate, repeat, stack)
+        registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
+        schema_id = registry.ids["raw_batch"] if registry is not None else None
+        identity = Identity.of_this_host(settings.host.id, settings.host.name)
         producer = stack.enter_context(closing(KafkaProducer(settings.kafka.client())))
         output = collecting.output(limits, producer, identity, schema_id, pinned, stack)
         collector = Collector(
@@ -78,9 +85,13 @@ def collect(
             batch_bytes=limits.batch_bytes,
             schema_id=schema_id,
             redactor=redactor,
+            beat=notifier.beat,
         )
+        begin()
+        notifier.ready()
         log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
         totals = collector.run(stop, flush_timeout=_DRAIN_S)
+        notifier.stopping()
     env, payloads, args = redactor.counts
     log.info("redacted", extra={"env": env, "payloads": payloads, "command_lines": args})
     lost = {"/".join(key): count for key, count in totals.lost.items()}
@@ -263,14 +274,19 @@ def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
     return None
 
 
-def _source(settings: "Settings", capture: Path | None, rate: float, repeat: bool) -> "Source":
+def _source(
+    settings: "Settings", capture: Path | None, rate: float, repeat: bool, stack: ExitStack
+) -> "tuple[Source, Callable[[], None]]":
+    """What is drained, closed with `stack`, and what begins it."""
     if capture is not None:
         from tiercel.collector.capture import CaptureSource
 
-        return CaptureSource(capture, rate=rate, repeat=repeat)
-    from tiercel.commands.live import source_of_this_host
+        source = CaptureSource(capture, rate=rate, repeat=repeat)
+        stack.callback(source.close)
+        return source, lambda: None
+    from tiercel.commands.collecting import source_of_this_host
 
-    return source_of_this_host(settings.collector)
+    return source_of_this_host(settings.collector, stack)
 
 
 def _until_told() -> threading.Event:
