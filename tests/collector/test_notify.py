@@ -42,15 +42,17 @@ def test_it_says_that_it_is_ready_alive_and_ending(systemd) -> None:
     name, own = systemd
     notifier = Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000", "WATCHDOG_PID": str(os.getpid())})
     notifier.ready()
+    begun = time.monotonic()
     for _ in range(25):
         notifier.beat()
         time.sleep(0.01)
+    most = (time.monotonic() - begun) / 0.1 + 1
     notifier.stopping()
     notifier.close()
     notifier.beat()
     said = heard(own)
     assert (said[0], said[-1]) == (b"READY=1", b"STOPPING=1")
-    assert 2 <= said.count(b"WATCHDOG=1") <= 4
+    assert 2 <= said.count(b"WATCHDOG=1") <= most
 
 
 @pytest.mark.parametrize(

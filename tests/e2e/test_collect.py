@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ _ONE = "openat,execve,clone,clone3,procexit,write,setuid"
 def collecting(kafka: Kafka, folder: Path, *prefix: str, **own: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ, "TIERCEL_KAFKA_BROKERS": kafka.brokers, "TIERCEL_COLLECTOR_SPOOL": str(folder / "spool"),
-        "TIERCEL_HOST_ID": folder.name, "TIERCEL_COLLECTOR_WANTED": _ONE, "TIERCEL_COLLECTOR_CONTAINERS": "false", **own,
+        "TIERCEL_HOST_ID": folder.name, "TIERCEL_COLLECTOR_WANTED": _ONE,
+        "TIERCEL_COLLECTOR_CONTAINERS": "false", **own,
     }  # fmt: skip
     log = folder / "collect.log"
     before = log.read_text().count("collector started") if log.exists() else 0
@@ -82,14 +84,18 @@ def batches(kafka: Kafka, host: str) -> list[tuple[dict, list[dict]]]:
         consumer.close()
 
 
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that other users may enter."""
+    with tempfile.TemporaryDirectory(prefix="tiercel-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("user", ["", "nobody"])
-def test_rights_are_given_up_and_secrets_stay(topics_ready: Kafka, tmp_path: Path, user: str) -> None:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
+def test_rights_are_given_up_and_secrets_stay(topics_ready: Kafka, reachable: Path, user: str) -> None:
     own = {"TIERCEL_COLLECTOR_USER": user} if user else {}
-    with collecting(topics_ready, tmp_path, *bounded(), **own) as running:
+    with collecting(topics_ready, reachable, *bounded(), **own) as running:
         tasks = [int(task.name) for task in Path(f"/proc/{running.pid}/task").iterdir()]
         assert len(tasks) > 1
         for task in tasks:
@@ -110,8 +116,8 @@ def test_rights_are_given_up_and_secrets_stay(topics_ready: Kafka, tmp_path: Pat
             time.sleep(1)
             sleeper.kill()
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0, (tmp_path / "collect.log").read_text()
-    found = batches(topics_ready, tmp_path.name)
+        assert running.wait(20) == 0, (reachable / "collect.log").read_text()
+    found = batches(topics_ready, reachable.name)
     events = [event for _, rows in found for event in rows]
     execs = [event for event in events if event["name"] == "execve" and b"echo $0" in event["params"].get("args", b"")]
     assert execs
