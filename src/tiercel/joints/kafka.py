@@ -41,6 +41,14 @@ def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) 
 
 # What a broker, or its certificate, will say again: to wait does not help.
 _REFUSALS = {ck.KafkaError._SSL, ck.KafkaError._AUTHENTICATION}
+# With TLS 1.3 a client hears only afterwards, as a broken connection, that its certificate was not taken.
+_REFUSED = re.compile(
+    r"alert (?:bad|unsupported|revoked|expired|unknown) |alert certificate|alert unknown ca|alert handshake"
+)
+
+
+def _refuses(error: ck.KafkaError) -> bool:
+    return error.code() in _REFUSALS or _REFUSED.search(error.str()) is not None
 
 
 def _metadata(client: dict[str, Any], timeout: float) -> Any:
@@ -55,7 +63,7 @@ def _metadata(client: dict[str, Any], timeout: float) -> Any:
         except ck.KafkaException as error:
             admin.poll(0)
             brokers = client.get("bootstrap.servers")
-            refusal = next((one.str() for one in heard if one.code() in _REFUSALS), "")
+            refusal = next((one.str() for one in heard if _refuses(one)), "")
             if refusal:
                 raise KafkaError(f"Kafka at {brokers} and this client refuse each other: {_plain(refusal)}") from None
             if time.monotonic() >= deadline:
@@ -151,7 +159,7 @@ class KafkaProducer:
         if error.code() == ck.KafkaError._ALL_BROKERS_DOWN and not self._down:
             self._down = True
             log.warning("brokers are away, messages wait brokers=%s", self._address)
-        elif error.code() in _REFUSALS and time.monotonic() - self._refused > 60:
+        elif _refuses(error) and time.monotonic() - self._refused > 60:
             self._refused = time.monotonic()
             log.error("Kafka refuses, messages wait brokers=%s reason=%s", self._address, _plain(error.str()))
         elif error.fatal():
