@@ -90,7 +90,7 @@ class Reader:
         """End it."""
         self._mine.close()
         with contextlib.suppress(OSError):
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
 

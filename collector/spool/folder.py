@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tiercel._engine import checksum
 from tiercel.collector.identity import Identity
-from tiercel.errors import SpoolError
+from tiercel.errors import SpoolBusyError, SpoolError
 
 _NAME = re.compile(r"([0-9]{16})\.segment")
 _HEAD = struct.Struct("<16sIQ")
@@ -43,7 +43,7 @@ class Folder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
-            raise SpoolError(f"the spool {path} is in use by another collector") from None
+            raise SpoolBusyError(f"the spool {path} is in use by another collector") from None
         except OSError as error:
             self.close()
             raise SpoolError(f"the spool {path} cannot be used: {error.strerror}") from None

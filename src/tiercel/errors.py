@@ -40,3 +40,7 @@ class StoreError(TiercelError):
 
 class SpoolError(TiercelError):
     """The folder in which batches wait for Kafka cannot be used."""
+
+
+class SpoolBusyError(SpoolError):
+    """Another collector uses it."""

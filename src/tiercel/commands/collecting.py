@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiercel.errors import ConfigError, SpoolError
+from tiercel.errors import ConfigError, SpoolBusyError, SpoolError
 
 if TYPE_CHECKING:
     from tiercel._engine import Redactor
@@ -106,14 +106,21 @@ def output(  # noqa: PLR0917
             return 0
         return pinned.produced(before.run)
 
-    spool = Spool(
-        settings.spool,
-        producer,
-        identity,
-        max_bytes=settings.spool_bytes,
-        max_age=settings.spool_age_s,
-        schema_id=schema_id,
-        produced_before=produced_before,
-    )
+    try:
+        spool = Spool(
+            settings.spool,
+            producer,
+            identity,
+            max_bytes=settings.spool_bytes,
+            max_age=settings.spool_age_s,
+            schema_id=schema_id,
+            produced_before=produced_before,
+        )
+    except SpoolBusyError:
+        raise
+    except SpoolError as error:
+        # A host that is not watched is worse than one whose events do not outlive Kafka's absence.
+        log.error("%s: events do not outlive this process, and wait for Kafka in memory alone", error)
+        return producer
     stack.callback(spool.close)
     return spool
