@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient
 from tiercel import store
 from tiercel._engine import Batch, amplify
 from tiercel.collector.capture import CaptureSource
-from tiercel.collector.collector import Collector, Identity
+from tiercel.collector.collector import Collector
+from tiercel.collector.identity import Identity
 from tiercel.joints.kafka import KafkaProducer, ends
 from tiercel.schemas import topics
 from tiercel.testing.cluster import Cluster

@@ -6,12 +6,15 @@ It never holds up its source: what a full producer does not take is counted as l
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
+from typing import Any
 
-from tiercel._engine import Batch, encode_raw
+from tiercel._engine import Batch, Redactor, encode_raw
+from tiercel.collector.identity import Identity
 from tiercel.collector.sources import Source
+from tiercel.collector.spool import Spool
 from tiercel.joints.base import Producer
 from tiercel.schemas import avro, topics
 
@@ -21,21 +24,6 @@ LossKey = tuple[str, str]
 
 # After losses of our own the source tells again, at most this often: what is lost while it does must not make it worse.
 _RETELL_S = 10.0
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose events they are. `run` is the first number of this run of the collector."""
-
-    host_id: str
-    host: str
-    boot_id: str
-    run: int
-
-    @classmethod
-    def of_this_host(cls, host_id: str, host: str) -> "Identity":
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return cls(host_id, host, boot, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 100)
 
 
 @dataclass(frozen=True)
@@ -51,25 +39,29 @@ class Totals:
 class Collector:
     """One run. `run` drives it to its end; `step` is a single turn, for whoever has a loop of its own.
 
-    `schema_id` is the registry's for raw_batch, if there is a registry.
+    `schema_id` is the registry's for raw_batch, if there is a registry. `redactor` sees every event before it is
+    encoded; `beat` is called in each turn.
     """
 
     def __init__(
         self,
         source: Source,
-        output: Producer,
+        output: Producer | Spool,
         identity: Identity,
         *,
         linger_ms: int = 100,
         batch_events: int = 1000,
         batch_bytes: int = 512 * 1024,
         schema_id: int | None = None,
+        redactor: Redactor | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._output, self._identity = source, output, identity
         self._linger = linger_ms / 1000
         self._batch_events, self._batch_bytes = batch_events, batch_bytes
         self._key = identity.host_id.encode()
         self._schema_id = schema_id
+        self._redactor, self._beat = redactor, beat
         self._pending = Batch()
         self._since = 0.0
         self._seq = identity.run
@@ -108,6 +100,7 @@ class Collector:
             self._cut()
         self._output.poll()
         self._retell()
+        self._beat()
 
     def finish(self, flush_timeout: float = 10.0) -> Totals:
         """Stop the source, send what it still holds and a last batch with the totals."""
@@ -157,6 +150,8 @@ class Collector:
     def _cut(self, timeout: float = 0.0, *, always: bool = False) -> None:
         """Send the pending events as batches within the limits, and begin anew."""
         batch, self._pending = self._pending, Batch()
+        if self._redactor is not None:
+            self._redactor.redact(batch)
         self._since = time.monotonic()
         start = 0
         while start < len(batch) or always or self._untold():
@@ -182,6 +177,8 @@ class Collector:
             "delivered": self._delivered + kernel,
             "lost": lost,
         }
+        if not part:
+            header["time"] = time.time_ns()
         body = encode_raw(part, 0, len(part), header)
         if len(body) > self._batch_bytes and stop - start > 1:
             middle = (start + stop) // 2
@@ -189,16 +186,8 @@ class Collector:
             self._send(batch, middle, stop, timeout)
             return
 
-        def done(error: str | None) -> None:
-            if error is not None:
-                self._own["broker", "refused"] += kernel
-                self._unsent += len(part)
-                for stage, reason, count in lost:
-                    self._told[stage, reason] -= count
-
-        if self._output.send(
-            topics.RAW, self._key, avro.frame("raw_batch", body, self._schema_id), timeout=timeout, done=done
-        ):
+        message = avro.frame("raw_batch", body, self._schema_id)
+        if self._hand_over(message, header, part, timeout):
             self._failing = False
             self._seq += len(part)
             self._delivered += kernel
@@ -208,8 +197,34 @@ class Collector:
         else:
             self._failing = True
             # The numbers were not given out: the next batch takes them.
-            self._own["collector", "queue_full"] += kernel
+            self._own[self._refusal()] += kernel
             self._unsent += len(part)
             if time.monotonic() - self._complained > 10:
                 self._complained = time.monotonic()
                 log.warning("no room for events, counted as lost events=%d", kernel)
+
+    def _hand_over(self, message: bytes, header: dict[str, Any], part: Batch, timeout: float) -> bool:
+        kernel, lost = part.kernel_events, header["lost"]
+        if isinstance(self._output, Spool):
+            return self._output.put(
+                message,
+                first_seq=header["first_seq"],
+                events=len(part),
+                kernel=kernel,
+                produced=header["produced"],
+                numbered=header["delivered"],
+                lost=sum(count for _, _, count in lost),
+                timeout=timeout,
+            )
+
+        def done(error: str | None) -> None:
+            if error is not None:
+                self._own["broker", "refused"] += kernel
+                self._unsent += len(part)
+                for stage, reason, count in lost:
+                    self._told[stage, reason] -= count
+
+        return self._output.send(topics.RAW, self._key, message, timeout=timeout, done=done)
+
+    def _refusal(self) -> LossKey:
+        return self._output.refusal() if isinstance(self._output, Spool) else ("collector", "queue_full")

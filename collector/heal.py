@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tiercel._engine import Batch
-from tiercel.collector import proc
-from tiercel.collector.descriptors import Tables
+from tiercel.collector.describer import GONE, Describer, Here
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,11 @@ class Healer:
         per_second: float,
         *,
         root: Path = Path("/proc"),
+        describer: Describer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._marks, self._offset, self._root, self._clock = marks, offset, root, clock
+        self._marks, self._offset, self._clock = marks, offset, clock
+        self.describer = describer or Here(offset, self.now, root)
         self._per_second = per_second
         self._left, self._filled = per_second, clock()
         self._waiting: dict[int, Question] = {}
@@ -77,18 +78,18 @@ class Healer:
     def splice(self, batch: Batch, events: Batch, questions: list[Question]) -> None:
         """Append `events` to the batch, and before each that carries a question what it asks for."""
         self._fill()
-        tables = Tables()
+        self.describer.begin()
         for question in [*self._waiting.values()]:
             if self._left <= 0:
                 break
             del self._waiting[question.tid]
-            self._answer(batch, question, tables, late=True)
+            self._answer(batch, question, late=True)
         done = 0
         for question in questions:
             batch.extend(events, done, question.place)
             done = question.place
             if self._left > 0:
-                self._answer(batch, question, tables)
+                self._answer(batch, question)
             else:
                 self._wait(batch, question)
         batch.extend(events, done)
@@ -120,11 +121,11 @@ class Healer:
         whole = question.whole or (first is not None and first.whole)
         self._waiting[question.tid] = question._replace(whole=whole)
 
-    def _answer(self, batch: Batch, question: Question, tables: Tables, *, late: bool = False) -> None:
+    def _answer(self, batch: Batch, question: Question, *, late: bool = False) -> None:
         begun = self._clock()
         try:
-            complete = self._describe(batch, question, tables)
-        except (OSError, ValueError, IndexError, KeyError):
+            complete = self._describe(batch, question)
+        except GONE:
             complete = False
         if not complete:
             self.counts["gone"] += 1
@@ -133,37 +134,37 @@ class Healer:
                 self._guess(batch, question)
         self._left -= self._clock() - begun
 
-    def _describe(self, batch: Batch, question: Question, tables: Tables) -> bool:
+    def _describe(self, batch: Batch, question: Question) -> bool:
         """Append what is asked for; whether nothing of it was missing."""
         if self._is_answered(question):
             return True
-        found = proc.Description(self._root, question.pid, question.time, self._offset)
         whole = question.whole or question.tid == question.pid
         own, begun = Batch(), _boottime()
-        complete = found.append(own, tables, self.now, None if whole else question.tid)
-        self._ancestors(batch, found.parent, tables)
+        only = None if whole else question.tid
+        complete, parent = self.describer.describe(own, question.pid, question.time, only)
+        self._ancestors(batch, parent)
         batch.extend(own)
         self.counts["described"] += 1
         if whole:
             self._remember(question.pid, begun)
         return complete
 
-    def _ancestors(self, batch: Batch, pid: int, tables: Tables) -> None:
+    def _ancestors(self, batch: Batch, pid: int) -> None:
         """Append the ancestors that are not known, the oldest first."""
         unknown: list[Batch] = []
         while pid > 0 and len(unknown) < _ANCESTORS_MAX and not self._marks.knows(pid):
             self._marks.mark_known(pid)
             own, begun = Batch(), _boottime()
             try:
-                found = proc.Description(self._root, pid, 2**63, self._offset)
-                if not found.append(own, tables, self.now):
+                complete, parent = self.describer.describe(own, pid, 2**63 - 1)
+                if not complete:
                     break
-            except (OSError, ValueError, IndexError, KeyError):
+            except GONE:
                 break
             unknown.append(own)
             self._remember(pid, begun)
             self.counts["described"] += 1
-            pid = found.parent
+            pid = parent
         for own in reversed(unknown):
             batch.extend(own)
 

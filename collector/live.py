@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from tiercel._engine import Batch, RingReader
-from tiercel.collector import proc
+from tiercel.collector.describer import Describer
 from tiercel.collector.heal import Healer, Marks, Question
 from tiercel.collector.sources import Loss
 
@@ -41,12 +41,14 @@ class LiveSource:
     # A record is reserved with its time already taken: another CPU's may come this much later and still go before it.
     _SETTLE_NS = 2_000_000
 
-    def __init__(self, probe: Probe, *, heal_ms: int = 200) -> None:
+    def __init__(
+        self, probe: Probe, *, heal_ms: int = 200, offset: int | None = None, describer: Describer | None = None
+    ) -> None:
         self._probe = probe
         self._reader = RingReader(probe.ring_fds, probe.ring_bytes)
         # One offset for the whole run: times of a run never step back when the wall clock is set.
-        self._offset = _clock_offset()
-        self.healer = Healer(probe, self._offset, heal_ms / 1000)
+        self._offset = offset if offset is not None else clock_offset()
+        self.healer = Healer(probe, self._offset, heal_ms / 1000, describer=describer)
         self._stopped = False
         self._idle = False
 
@@ -76,7 +78,7 @@ class LiveSource:
         return [*drops, ("collector", "bad_record", self._reader.bad_records)]
 
     def snapshot(self, batch: Batch) -> None:
-        proc.snapshot(batch, clock=self.healer.now, known=self._probe.mark_known)
+        self.healer.describer.snapshot(batch, self._probe.mark_known)
 
     def retell(self) -> None:
         self._probe.forget()
@@ -102,7 +104,7 @@ class LiveSource:
         self._probe.close()
 
 
-def _clock_offset() -> int:
+def clock_offset() -> int:
     """UTC minus CLOCK_BOOTTIME in ns: the tightest of a few readings."""
     readings = []
     for _ in range(8):

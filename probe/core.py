@@ -50,7 +50,7 @@ class _Counters(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint64) for name in COUNTERS)
 
 
-class _PerCpu(ctypes.Structure):
+class PerCpu(ctypes.Structure):
     """`struct per_cpu` of lib/maps.h."""
 
     _fields_ = (("counters", _Counters), ("known", ctypes.c_uint64 * 3))
@@ -194,7 +194,7 @@ class Probe:
         """All counters, summed over the CPUs (lib/maps.h says what each means); after `close` what they were then."""
         if not self._object:
             return self._final
-        values = (_PerCpu * self._cpus)()
+        values = (PerCpu * self._cpus)()
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
         return {name: sum(getattr(value.counters, name) for value in values) for name in COUNTERS}
 

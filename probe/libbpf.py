@@ -34,6 +34,7 @@ _CALLS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
     ("bpf_map__set_max_entries", c_int, (c_void_p, c_uint32)),
     ("bpf_map__set_autocreate", c_int, (c_void_p, ctypes.c_bool)),
     ("bpf_map__initial_value", c_void_p, (c_void_p, POINTER(c_size_t))),
+    ("bpf_obj_get", c_int, (c_char_p,)),
     ("bpf_map__pin", c_int, (c_void_p, c_char_p)),
     ("bpf_program__name", c_char_p, (c_void_p,)),
     ("bpf_program__fd", c_int, (c_void_p,)),

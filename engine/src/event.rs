@@ -192,6 +192,50 @@ impl Batch {
         self.extend(&other, 0..other.len());
     }
 
+    /// Put other bytes in the place of parameters: `acts` says for a kind which to look at, in ascending order, `apply`
+    /// gives the new bytes of one, or None where they stay.
+    pub fn rewrite<'a, A: Copy + 'a>(
+        &mut self,
+        acts: impl Fn(EventKind) -> &'a [(usize, A)],
+        mut apply: impl FnMut(A, &[u8]) -> Option<Vec<u8>>,
+    ) {
+        let mut out: Vec<u8> = Vec::new();
+        // The old bytes up to `done` are in `out`, in their new form.
+        let (mut done, mut changed) = (0usize, false);
+        for header in &mut self.headers {
+            let acts = acts(header.kind);
+            if acts.is_empty() && !changed {
+                continue;
+            }
+            let mut start = header.start as usize;
+            header.start = (start - done + out.len()) as u32;
+            let first = header.first_param as usize;
+            let mut acts = acts.iter().peekable();
+            for (index, end) in self.ends[first..first + usize::from(header.params)]
+                .iter_mut()
+                .enumerate()
+            {
+                let old = *end as usize;
+                if let Some(&(_, act)) = acts.next_if(|&&(at, _)| at == index)
+                    && let Some(new) = apply(act, &self.data[start..old])
+                {
+                    if !changed {
+                        (changed, out) = (true, Vec::with_capacity(self.data.len()));
+                    }
+                    out.extend_from_slice(&self.data[done..start]);
+                    out.extend_from_slice(&new);
+                    done = old;
+                }
+                *end = (old - done + out.len()) as u32;
+                start = old;
+            }
+        }
+        if changed {
+            out.extend_from_slice(&self.data[done..]);
+            self.data = out;
+        }
+    }
+
     pub fn get(&self, index: usize) -> Event<'_> {
         let header = &self.headers[index];
         let first = header.first_param as usize;

@@ -15,6 +15,7 @@ pub mod generated;
 pub mod host;
 pub mod names;
 pub mod predicate;
+pub mod redact;
 pub mod render;
 pub mod ring;
 pub mod scap;

@@ -168,6 +168,27 @@ def field_table() -> list[str]:
 def header_of(body: bytes, kind: Literal["raw", "enriched"] = "raw") -> dict[str, Any]:
     """The leading fields of a body, events not looked at; an enriched one also has `count`."""
 
+def checksum(data: bytes) -> int:
+    """xxh3 of 64 bits."""
+
+@final
+class Redactor:
+    """Takes out of batches what must not leave the host: values of environment variables, payloads, secrets in command
+    lines. `***` stands for a value that was there, nothing for a payload.
+
+    `env`: names of variables whose values stay, `*` standing for any text; `payloads`: names of events whose payloads
+    stay, or `all`; `patterns`: regular expressions for command lines, where a NUL follows each argument: the first
+    group of each goes, or the whole where it has none. ValueError says what is wrong with one.
+    """
+
+    def __new__(cls, env: list[str], payloads: list[str], patterns: list[str]) -> Redactor: ...
+    def redact(self, batch: Batch) -> None:
+        """Make all events of the batch what may leave."""
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Values of variables, payloads and places in command lines taken out so far."""
+
 @final
 class RingReader:
     """The rings of the live probe, one a CPU, read as one stream in order of time."""

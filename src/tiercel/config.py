@@ -214,6 +214,18 @@ class Kafka(KafkaClient):
     replication: int = Field(1, ge=1, description="Replicas of topics that tiercel makes.")
 
 
+# What is secret in command lines, if nothing else is said. No pattern spans more than an option and its argument.
+SECRETS = (
+    r"(?i)(?:^|\x00)-{1,2}[a-z0-9_-]*(?:password|passwd|passphrase|pwd|secret|token|api-?key|access-?key|credentials?)"
+    r"[=\x00]([^\x00]+)",
+    r"(?i)(?:^|[\x00\s;&?])[a-z0-9_]*(?:password|passwd|pwd|secret|token|api_?key|access_?key)[a-z0-9_]*=([^\x00\s&;]+)",
+    r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\x00\s:@]*:([^/\x00\s@]+)@",
+    r"(?i)authorization:\s*(?:bearer|basic|token)?\s*([^\x00\s]+)",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+)
+
+
 class Collector(Group):
     """What is drained from the kernel, and how it is cut into messages."""
 
@@ -237,6 +249,41 @@ class Collector(Group):
         ge=0,
         le=1000,
         description="Most milliseconds of each second for describing processes whose beginning was lost; 0: none.",
+    )
+    spool: Path = Field(
+        default_factory=lambda: state_dir() / "spool",
+        description="Folder in which batches lie until Kafka has them; one collector each.",
+    )
+    spool_bytes: int = Field(
+        1 << 30,
+        ge=0,
+        description="Most bytes of the spool. When it is full no more events are taken, and counted as lost: what was "
+        "taken first is kept. 0: no spool.",
+    )
+    spool_age_s: int = Field(
+        86_400, ge=1, description="Seconds after which what waits in the spool is given up, and counted as lost."
+    )
+    env: Words = Field(
+        ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"],
+        description="Environment variables whose values leave this host, `*` standing for any text; of the others only "
+        "the names do.",
+    )
+    payloads: Words = Field(
+        [],
+        description="Events whose payloads (what was read, written, sent or received) leave this host, by name, or "
+        "`all`; of the others only the length does.",
+    )
+    redact: Annotated[list[str], BeforeValidator(_read_yaml)] = Field(
+        default_factory=lambda: list(SECRETS),
+        description="Regular expressions of what is secret in command lines, in which a NUL (`\\x00`) follows each "
+        "argument: the first group of a match leaves this host as `***`, or all of it. Default: passwords, tokens and "
+        "keys behind options, in URLs and in assignments. `[]`: nothing.",
+    )
+    user: str = Field(
+        "", description="User as whom the collector runs once the probe is loaded; empty: the one who started it."
+    )
+    drop_privileges: bool = Field(
+        True, description="Whether capabilities that are not needed any more are given up once the probe is loaded."
     )
 
 

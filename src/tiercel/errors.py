@@ -36,3 +36,11 @@ class KafkaError(TiercelError):
 
 class StoreError(TiercelError):
     """ClickHouse is away, refuses, or its directory is in use."""
+
+
+class SpoolError(TiercelError):
+    """The folder in which batches wait for Kafka cannot be used."""
+
+
+class SpoolBusyError(SpoolError):
+    """Another collector uses it."""

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tiercel import store
-from tiercel._engine import RuleSet
+from tiercel._engine import Redactor, RuleSet
 from tiercel.collector import collector
+from tiercel.collector.identity import Identity
 from tiercel.collector.sources import Source
 from tiercel.config import Settings
-from tiercel.errors import TiercelError
+from tiercel.errors import ConfigError, TiercelError
 from tiercel.joints.base import Message
 from tiercel.joints.queue import Queue
 from tiercel.processors import worker
@@ -84,7 +85,7 @@ class Local:
     def __init__(
         self,
         source: Source,
-        identity: collector.Identity,
+        identity: Identity,
         settings: Settings,
         rules: RuleSet | None,
         *,
@@ -113,6 +114,7 @@ class Local:
             linger_ms=limits.linger_ms,
             batch_events=limits.batch_events,
             batch_bytes=limits.batch_bytes,
+            redactor=_redactor(settings),
         )
         self._alerts = self._out.consumer([topics.ALERTS], lossy=True)
         raw = self._raw.consumer([topics.RAW])
@@ -191,6 +193,17 @@ class Local:
                 if isinstance(stage.error, TiercelError):
                     raise stage.error
                 raise TiercelError(f"the {stage.name} failed: {stage.error!r}") from stage.error
+
+
+def _redactor(settings: Settings) -> Redactor | None:
+    """What events leave this host without; none where the store is a folder of it."""
+    limits = settings.collector
+    if settings.store.dsn.startswith("chdb:"):
+        return None
+    try:
+        return Redactor(limits.env, limits.payloads, limits.redact)
+    except ValueError as error:
+        raise ConfigError(f"collector.env, collector.payloads or collector.redact: {error}") from None
 
 
 class Rate:

@@ -8,7 +8,8 @@ import pytest
 
 from tiercel._engine import Batch, decode_raw
 from tiercel.collector import collector as collector_module
-from tiercel.collector.collector import Collector, Identity
+from tiercel.collector.collector import Collector
+from tiercel.collector.identity import Identity
 from tiercel.joints.base import Done
 from tiercel.joints.queue import Queue
 from tiercel.schemas import avro, topics

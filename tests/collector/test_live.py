@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tiercel._engine import Batch, Host
-from tiercel.collector.collector import Collector, Identity
+from tiercel.collector.collector import Collector
+from tiercel.collector.identity import Identity
 from tiercel.collector.live import LiveSource
 from tiercel.joints.queue import Queue
 from tiercel.probe.core import PROCEXIT, Probe

@@ -11,6 +11,7 @@ mod columns;
 mod containers;
 mod host;
 mod params;
+mod redact;
 mod ring;
 mod rules;
 mod tables;
@@ -33,6 +34,8 @@ mod _engine {
     use super::containers::PyContainerIds;
     #[pymodule_export]
     use super::host::{Outcome, PyHost};
+    #[pymodule_export]
+    use super::redact::{Redactor, checksum};
     #[pymodule_export]
     use super::ring::PyRingReader;
     #[pymodule_export]

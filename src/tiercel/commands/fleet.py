@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,30 +57,48 @@ def collect(
 
     Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither.
     """
-    from tiercel.collector.collector import Collector, Identity
+    from tiercel.collector.collector import Collector
+    from tiercel.collector.identity import Identity
+    from tiercel.collector.notify import Notifier
+    from tiercel.commands import collecting
     from tiercel.joints.kafka import KafkaProducer
-    from tiercel.schemas import topics
+    from tiercel.probe.pinned import Pinned
 
     settings = _settings(context, brokers)
-    registry = _ready(settings.kafka, [topics.RAW])
+    limits = settings.collector
+    redactor = collecting.redactor(limits)
     stop = _until_told()
-    source = _source(settings, capture, rate, repeat)
-    producer = KafkaProducer(settings.kafka.client())
-    try:
+    pinned = Pinned() if capture is None else None
+    # Another user may not be able to read them later.
+    for module in ("joints.registry", "joints.kafka", "schemas.topics", "collector.containers.watch"):
+        import_module(f"tiercel.{module}")
+    with ExitStack() as stack:
+        notifier = stack.enter_context(closing(Notifier()))
+        # The probe comes first, as the rights that it takes are given up before anything else begins.
+        source, begin = _source(settings, capture, rate, repeat, stack)
+        registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
+        schema_id = registry.ids["raw_batch"] if registry is not None else None
+        identity = Identity.of_this_host(settings.host.id, settings.host.name)
+        producer = stack.enter_context(closing(KafkaProducer(settings.kafka.client())))
+        output = collecting.output(limits, producer, identity, schema_id, pinned, stack)
         collector = Collector(
             source,
-            producer,
-            Identity.of_this_host(settings.host.id, settings.host.name),
-            linger_ms=settings.collector.linger_ms,
-            batch_events=settings.collector.batch_events,
-            batch_bytes=settings.collector.batch_bytes,
-            schema_id=registry.ids["raw_batch"] if registry is not None else None,
+            output,
+            identity,
+            linger_ms=limits.linger_ms,
+            batch_events=limits.batch_events,
+            batch_bytes=limits.batch_bytes,
+            schema_id=schema_id,
+            redactor=redactor,
+            beat=notifier.beat,
         )
+        begin()
+        notifier.ready()
         log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
-        totals = collector.run(stop)
-    finally:
-        source.close()
-        producer.close()
+        totals = collector.run(stop, flush_timeout=_DRAIN_S)
+        notifier.stopping()
+    env, payloads, args = redactor.counts
+    log.info("redacted", extra={"env": env, "payloads": payloads, "command_lines": args})
     lost = {"/".join(key): count for key, count in totals.lost.items()}
     log.info("collector ended", extra={"produced": totals.produced, "delivered": totals.delivered, "lost": lost})
 
@@ -103,7 +123,7 @@ def process(
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
     names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES, topics.SNAPSHOTS]
-    registry = _ready(settings.kafka, names)
+    registry = ready(settings.kafka, names)
     client = settings.kafka.client()
     with ExitStack() as stack:
         topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
@@ -167,7 +187,7 @@ def sink(
     from tiercel.sinks.quarantine import Quarantine
 
     settings = _settings(context, brokers, store={"dsn": dsn})
-    registry = _ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
+    registry = ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
     client = settings.kafka.client()
     stop = _until_told()
     _end_in_time(stop)
@@ -283,7 +303,7 @@ def forward(
     from tiercel.sinks.alerts.forward import Forward
 
     settings = _settings(context, brokers)
-    registry = _ready(settings.kafka, [topics.ALERTS])
+    registry = ready(settings.kafka, [topics.ALERTS])
     stop = _until_told()
     ended = threading.Event()
     ways = lanes(settings)
@@ -317,7 +337,7 @@ def _settings(context: typer.Context, brokers: str | None, **flags: dict[str, An
     return obj.settings(kafka={"brokers": brokers}, **flags)
 
 
-def _ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
+def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
     """Check that the topics are there, or make them; tell the schemas to whoever reads."""
     from tiercel.errors import KafkaError
     from tiercel.joints import kafka as joint
@@ -341,14 +361,19 @@ def _ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
     return None
 
 
-def _source(settings: "Settings", capture: Path | None, rate: float, repeat: bool) -> "Source":
+def _source(
+    settings: "Settings", capture: Path | None, rate: float, repeat: bool, stack: ExitStack
+) -> "tuple[Source, Callable[[], None]]":
+    """What is drained, closed with `stack`, and what begins it."""
     if capture is not None:
         from tiercel.collector.capture import CaptureSource
 
-        return CaptureSource(capture, rate=rate, repeat=repeat)
-    from tiercel.commands.live import source_of_this_host
+        source = CaptureSource(capture, rate=rate, repeat=repeat)
+        stack.callback(source.close)
+        return source, lambda: None
+    from tiercel.commands.collecting import source_of_this_host
 
-    return source_of_this_host(settings.collector)
+    return source_of_this_host(settings.collector, stack)
 
 
 def _until_told() -> threading.Event:

@@ -113,7 +113,7 @@ def source_of_this_host(settings: "Collector") -> "Source":
 
 
 def _identity(settings: "Settings") -> Any:
-    from tiercel.collector.collector import Identity
+    from tiercel.collector.identity import Identity
 
     return Identity.of_this_host(settings.host.id, settings.host.name)
 

@@ -1,6 +1,7 @@
 """The joint of a fleet: confluent-kafka, with murmur2 keys, idempotent sends and commits by hand."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -18,6 +19,10 @@ class MissingTopicError(KafkaError):
     """A topic is not there, or may not be seen."""
 
 
+class AwayError(KafkaError):
+    """No broker answers."""
+
+
 Assigned = Callable[[set[int]], None]
 # A member of a group that was killed, and so did not say goodbye, holds its partitions until this is over.
 SESSION_SECONDS = 15
@@ -25,18 +30,49 @@ SESSION_SECONDS = 15
 
 def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) -> dict[str, int]:
     """Partitions of each topic; one clear KafkaError if no broker answers or a topic is missing."""
-    admin = AdminClient({**client, "log_level": 0})
-    try:
-        found = admin.list_topics(timeout=timeout).topics
-    except ck.KafkaException as error:
-        reason = error.args[0].str()
-        raise KafkaError(f"no Kafka broker answers at {client.get('bootstrap.servers')} ({reason})") from None
+    found = _metadata(client, timeout).topics
     missing = [topic for topic in topics if topic not in found or found[topic].error]
     if missing:
         raise MissingTopicError(
             f"Kafka at {client.get('bootstrap.servers')} has no topic {', '.join(missing)}, or it may not be read here"
         )
     return {topic: len(found[topic].partitions) for topic in topics}
+
+
+# What a broker, or its certificate, will say again: to wait does not help.
+_REFUSALS = {ck.KafkaError._SSL, ck.KafkaError._AUTHENTICATION}
+# With TLS 1.3 a client hears only afterwards, as a broken connection, that its certificate was not taken.
+_REFUSED = re.compile(
+    r"alert (?:bad|unsupported|revoked|expired|unknown) |alert certificate|alert unknown ca|alert handshake"
+)
+
+
+def _refuses(error: ck.KafkaError) -> bool:
+    return error.code() in _REFUSALS or _REFUSED.search(error.str()) is not None
+
+
+def _metadata(client: dict[str, Any], timeout: float) -> Any:
+    """What the brokers say of themselves and their topics; AwayError, or KafkaError with what is wrong."""
+    heard: list[ck.KafkaError] = []
+    settings: dict[str, Any] = {**client, "log_level": 0, "error_cb": heard.append}
+    admin = AdminClient(settings)
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return admin.list_topics(timeout=max(0.1, min(2.0, deadline - time.monotonic())))
+        except ck.KafkaException as error:
+            admin.poll(0)
+            brokers = client.get("bootstrap.servers")
+            refusal = next((one.str() for one in heard if _refuses(one)), "")
+            if refusal:
+                raise KafkaError(f"Kafka at {brokers} and this client refuse each other: {_plain(refusal)}") from None
+            if time.monotonic() >= deadline:
+                raise AwayError(f"no Kafka broker answers at {brokers} ({error.args[0].str()})") from None
+
+
+def _plain(reason: str) -> str:
+    """A reason of librdkafka without its names of threads and places in sources, as one line."""
+    return " ".join(re.sub(r"\[thrd:[^\]]*\]: |\S+\.c:\d+: ", "", reason).split())
 
 
 def topic_id(client: dict[str, Any], topic: str, timeout: float = 10.0) -> str:
@@ -55,7 +91,7 @@ class KafkaProducer:
     def __init__(self, client: dict[str, Any], *, max_bytes: int = 64 << 20, linger_ms: int = 5) -> None:
         self.failed = 0
         self._address = client.get("bootstrap.servers")
-        self._down = False
+        self._down, self._refused = False, -60.0
         self._producer = ck.Producer(
             {
                 **client,
@@ -123,6 +159,9 @@ class KafkaProducer:
         if error.code() == ck.KafkaError._ALL_BROKERS_DOWN and not self._down:
             self._down = True
             log.warning("brokers are away, messages wait brokers=%s", self._address)
+        elif _refuses(error) and time.monotonic() - self._refused > 60:
+            self._refused = time.monotonic()
+            log.error("Kafka refuses, messages wait brokers=%s reason=%s", self._address, _plain(error.str()))
         elif error.fatal():
             log.error("producer is broken reason=%s", error.str())
 

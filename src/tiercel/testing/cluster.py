@@ -107,6 +107,7 @@ class Cluster:
             "TIERCEL_KAFKA_PARTITIONS": str(PARTITIONS),
             "TIERCEL_STORE_DSN": self._dsn,
             "TIERCEL_API_SOCKET": str(self.socket),
+            "TIERCEL_COLLECTOR_SPOOL": str(self.directory / "spool"),
             "PYTHONUNBUFFERED": "1",
             **self._environment,
         }

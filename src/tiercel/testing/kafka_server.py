@@ -107,11 +107,12 @@ def free_port() -> int:
 class KafkaServer:
     """The broker as a context manager; `brokers` is what clients take. Without a directory its data goes with it."""
 
-    def __init__(self, directory: Path | None = None, *, port: int = 0, heap_mb: int = 384) -> None:
+    def __init__(self, directory: Path | None = None, *, port: int = 0, heap_mb: int = 384, extra: str = "") -> None:
+        # Lines of `extra` win over those of the settings; {port} and {controller} stand for the ports.
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="tiercel-kafka-"))
         self.port = port or free_port()
-        self._heap_mb = heap_mb
+        self._heap_mb, self._extra = heap_mb, extra
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -140,7 +141,9 @@ class KafkaServer:
             (data / "meta.properties").write_text(f"version=1\ncluster.id={cluster}\nnode.id=1\n")
         (self.directory / "log4j2.yaml").write_text(_LOGGING)
         settings = self.directory / "server.properties"
-        settings.write_text(_SETTINGS.format(port=self.port, controller=free_port(), directory=self.directory))
+        settings.write_text(
+            (_SETTINGS + self._extra).format(port=self.port, controller=free_port(), directory=self.directory)
+        )
         java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         with (self.directory / "kafka.log").open("ab") as out:
             self.process = subprocess.Popen(
