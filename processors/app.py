@@ -27,6 +27,7 @@ from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
 from tiercel.processors.adopt import Adoption
 from tiercel.processors.rules_topic import RulesTopic
+from tiercel.processors.running import Running
 from tiercel.processors.worker import Output, Worker
 from tiercel.rules.reload import beside_batches
 from tiercel.rules.sets import CompiledSet
@@ -59,7 +60,13 @@ class Progress:
 
 
 def make(
-    settings: Kafka, limits: WorkerSettings, adoption: Adoption, registry: Registry | None, directory: str
+    settings: Kafka,
+    limits: WorkerSettings,
+    adoption: Adoption,
+    registry: Registry | None,
+    directory: str,
+    *,
+    running: Running | None = None,
 ) -> faust.App:
     """The app; `run` starts it. Faust makes directories for tables, of which there are none, in `directory`."""
     credentials = _credentials(settings)
@@ -99,6 +106,8 @@ def make(
     progress = Progress()
 
     room = asyncio.Semaphore(_UNDER_WAY)
+    running = running or Running()
+    _show(running, app, worker=worker, progress=progress, adoption=adoption, room=room)
 
     @app.agent(raw)  # type: ignore[arg-type]
     async def enrich(stream: "faust.Stream[bytes]") -> AsyncIterator[None]:
@@ -117,19 +126,48 @@ def make(
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
         mine = {place.partition for place in now if place.topic == topics.RAW}
+        running.assigned = None
         await _send(app, worker.assign(mine))
+        running.assigned = mine
         progress.forget(set(progress.seen) - mine)
         log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def ending(_app: faust.App, **_: Any) -> None:
         await _send(app, worker.finish())
+        done = worker.counters
+        log.info(
+            "worker ended batches=%d events=%d alerts=%d quarantined=%d",
+            *(done.batches, done.events, done.alerts, done.quarantined),
+        )
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def turning() -> None:
+        while not app.should_stop:
+            running.turned = time.monotonic()
+            await asyncio.sleep(1)
 
     @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
         await _watch(app, progress, settings.client())
 
     return app
+
+
+def _show(
+    running: Running, app: faust.App, *, worker: Worker, progress: Progress, adoption: Adoption, room: asyncio.Semaphore
+) -> None:
+    running.worker, running.seen = worker, progress.seen
+    running.under_way = lambda: _UNDER_WAY - room._value
+    running.rules = lambda: (adoption.wanted.version, adoption.wanted.count)
+
+    def highwater(partition: int) -> int | None:
+        try:
+            return app.consumer.highwater(TP(topics.RAW, partition))
+        except Exception:  # it comes and goes with its thread
+            return None
+
+    running.highwater = highwater
 
 
 async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: int) -> None:
@@ -211,11 +249,17 @@ def _credentials(settings: Kafka) -> faust.types.auth.CredentialsT | None:
 
 
 def run(
-    settings: Kafka, limits: WorkerSettings, rules: RulesTopic, first: CompiledSet, registry: Registry | None = None
+    settings: Kafka,
+    limits: WorkerSettings,
+    rules: RulesTopic,
+    first: CompiledSet,
+    registry: Registry | None = None,
+    *,
+    running: Running | None = None,
 ) -> None:
     """Work until told to stop (SIGTERM, SIGINT); `first` are the rules until the topic of `rules` has others.
 
-    KafkaError if no broker answers or a topic is missing.
+    `running` is filled in. KafkaError if no broker answers or a topic is missing.
     """
     client = settings.client()
     partitions = joint.check(client, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
@@ -236,5 +280,5 @@ def run(
     beside_batches()
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
-        app = make(settings, limits, adoption, registry, directory)
+        app = make(settings, limits, adoption, registry, directory, running=running)
         faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

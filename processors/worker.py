@@ -2,18 +2,21 @@
 
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tiercel._engine import Host, RuleSet, header_of
 from tiercel.errors import SchemaError
 from tiercel.joints.base import Consumer, Message, Producer
+from tiercel.latency import Latency
 from tiercel.schemas import avro, topics
 
 log = logging.getLogger(__name__)
 
 _SILENCE_S = 60.0
+# Names by which alerts are counted: rule sets come and go.
+_MAX_RULES = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Counters:
     forgotten_hosts: int = 0
     evicted: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)  # Alerts by rule.
+    latency: Latency = field(default_factory=Latency)  # Of batches, from their first event on.
 
 
 class Worker:
@@ -64,13 +69,15 @@ class Worker:
         self._max_hosts = max_hosts
         self._limits = dict(limits or {})
         self._warned = -_SILENCE_S
+        self._sizes: dict[tuple[int, bytes], dict[str, int]] = {}
         self._hosts: OrderedDict[tuple[int, bytes], Host] = OrderedDict()
 
     def handle(self, partition: int, offset: int, key: bytes, message: bytes) -> list[Output]:
         """The messages that follow from this one: an enriched batch and its alerts, or an entry in the quarantine."""
         try:
             body = avro.body_of("raw_batch", message, self._writers)
-            sender = str(header_of(body)["host_id"]).encode()
+            header = header_of(body)
+            sender = str(header["host_id"]).encode()
             if key and key != sender:
                 # One forged id would otherwise feed another host's state.
                 reason = f"the key is not the batch's host id {sender.decode()}"
@@ -82,12 +89,36 @@ class Worker:
             return self._quarantine(partition, key, message, str(error))
         self.counters.batches += 1
         self.counters.events += outcome.events
-        self.counters.alerts += len(outcome.alerts)
+        self.counters.latency.add(time.time() - int(header["time"]) / 1e9)
+        self._count(outcome.alerts)
         if outcome.evicted:
             self._full(sender, outcome.evicted)
         outputs.append(self._output(topics.EVENTS, "event_batch", partition, sender, outcome.enriched))
         outputs += [self._output(topics.ALERTS, "alert", partition, sender, alert) for alert in outcome.alerts]
         return outputs
+
+    def _count(self, alerts: list[bytes]) -> None:
+        self.counters.alerts += len(alerts)
+        rules = self.counters.rules
+        for alert in alerts:
+            name = rule_of(alert)
+            rules[name if name in rules or len(rules) < _MAX_RULES else "other"] += 1
+
+    def sizes(self) -> dict[str, int]:
+        """Sums over all hosts of the sizes of their states, and their number as `hosts`. From any thread.
+
+        A host that is being worked on is told as it was the last time.
+        """
+        total = Counter(hosts=len(self._hosts))
+        known: dict[tuple[int, bytes], dict[str, int]] = {}
+        for place, host in list(self._hosts.items()):
+            try:
+                known[place] = host.counters
+            except RuntimeError:  # borrowed by the worker's thread
+                known[place] = self._sizes.get(place, {})
+            total.update(known[place])
+        self._sizes = known
+        return total
 
     def use(self, rules: RuleSet | None, partition: int | None = None) -> None:
         """From the next message on, of this partition or of all, these rules count; hosts keep their state."""
@@ -130,7 +161,7 @@ class Worker:
     def _last_words(self, place: tuple[int, bytes], host: Host) -> list[Output]:
         partition, host_id = place
         alerts = host.finish()
-        self.counters.alerts += len(alerts)
+        self._count(alerts)
         return [self._output(topics.ALERTS, "alert", partition, host_id, alert) for alert in alerts]
 
     def _host(self, partition: int, host_id: bytes) -> tuple[Host, list[Output]]:
@@ -151,6 +182,26 @@ class Worker:
         log.warning("message put into quarantine reason=%s bytes=%d", reason, len(message))
         # The reason on a line of its own, then the message as it came.
         return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message, partition)]
+
+
+def rule_of(alert: bytes) -> str:
+    """The rule of an alert's Avro body, which follows id and time, without the cost of reading all of it."""
+    length, at = _number(alert, 0)
+    _, at = _number(alert, at + length)
+    length, at = _number(alert, at)
+    return alert[at : at + length].decode(errors="replace")
+
+
+def _number(body: bytes, at: int) -> tuple[int, int]:
+    """An Avro number, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value >> 1 ^ -(value & 1), at
+        shift += 7
 
 
 def drive(

@@ -1,6 +1,7 @@
 """`tiercel collect`, `process`, `sink`, `forward`: one stage of the fleet each, joined by Kafka."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tiercel.collector.sources import Source
     from tiercel.config import Kafka, Settings, Worker
     from tiercel.joints.registry import Registry
+    from tiercel.operations.health import Beating
     from tiercel.processors.rules_topic import RulesTopic
     from tiercel.rules.sets import CompiledSet
 
@@ -52,6 +54,9 @@ def collect(
     """
     from tiercel.collector.collector import Collector, Identity
     from tiercel.joints.kafka import KafkaProducer
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers)
@@ -69,8 +74,12 @@ def collect(
             batch_bytes=settings.collector.batch_bytes,
             schema_id=registry.ids["raw_batch"] if registry is not None else None,
         )
-        log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
-        totals = collector.run(stop)
+        health = Health(lambda: stop.turned, 90.0, lambda: None if producer.sent else "no batch was delivered yet")
+        with watched(
+            settings.operations, "collect", health, [readers.collector(collector, source), readers.producer(producer)]
+        ):
+            log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
+            totals = collector.run(stop, _DRAIN_S)
     finally:
         source.close()
         producer.close()
@@ -92,8 +101,12 @@ def process(
     again whenever they change, or on SIGHUP.
     """
     from tiercel.joints.kafka import topic_id
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.processors import app
     from tiercel.processors.rules_topic import RulesTopic
+    from tiercel.processors.running import Running
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
@@ -103,7 +116,10 @@ def process(
     with ExitStack() as stack:
         topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
         first = _first_rules(settings.worker, topic, stack)
-        app.run(settings.kafka, settings.worker, topic, first, registry)
+        running = Running()
+        health = Health(lambda: running.turned, 60.0, running.unready)
+        stack.enter_context(watched(settings.operations, "process", health, [readers.running(running)]))
+        app.run(settings.kafka, settings.worker, topic, first, registry, running=running)
 
 
 def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "CompiledSet":
@@ -150,6 +166,9 @@ def sink(
     """Store events and alerts in ClickHouse; over a chDB store it also serves the API."""
     from tiercel import store
     from tiercel.joints.kafka import KafkaConsumer, topic_id
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.schemas import topics
     from tiercel.serve.server import serve
     from tiercel.sinks import allocator, base
@@ -164,8 +183,12 @@ def sink(
     consumer = KafkaConsumer(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS], assigned=out.assign)
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
     server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
+    health = Health(
+        lambda: stop.turned, 120.0, lambda: None if consumer.partitions() else "no partitions were assigned yet"
+    )
     try:
-        base.drive(out, consumer, stop.is_set)
+        with watched(settings.operations, "sink", health, [readers.sink(out), readers.consumer(consumer)]):
+            base.drive(out, consumer, stop.is_set)
     finally:
         if server is not None:
             server.close()
@@ -190,6 +213,9 @@ def forward(
     """
     from tiercel.commands.rotation import on_rotation
     from tiercel.errors import ConfigError
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.schemas import topics
     from tiercel.sinks.alerts.configured import lanes
     from tiercel.sinks.alerts.fan import Fan
@@ -205,11 +231,13 @@ def forward(
     client = settings.kafka.client()
     running = [Forward(lane, client, ended, writers=registry, from_now=from_now) for lane in ways]
     on_rotation(Fan(ways).reopen)
-    while not stop.wait(0.2):
-        if ended.is_set():
-            ended.clear()
-            if all(one.over() for one in running) or any(one.error for one in running):
-                break
+    health = Health(lambda: stop.turned, 60.0, lambda: next(filter(None, (one.unready() for one in running)), None))
+    with watched(settings.operations, "forward", health, [readers.lane(one.lane, one.lag) for one in running]):
+        while not stop.wait(0.2):
+            if ended.is_set():
+                ended.clear()
+                if all(one.over() for one in running) or any(one.error for one in running):
+                    break
     deadline = time.monotonic() + _DRAIN_S
     for one in running:
         one.stop(deadline)
@@ -264,9 +292,17 @@ def _source(settings: "Settings", capture: Path | None, rate: float, repeat: boo
     return source_of_this_host(settings.collector)
 
 
-def _until_told() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+def _until_told() -> "Beating":
+    """An event that SIGTERM and SIGINT set; a second one ends the process at once."""
+    from tiercel.operations.health import Beating
+
+    stop = Beating()
+
+    def handle(number: int, _frame: object) -> None:
+        if stop.told:
+            os._exit(128 + number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, handle)
     return stop

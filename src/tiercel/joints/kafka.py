@@ -53,7 +53,7 @@ class KafkaProducer:
     """See `base.Producer`. Holds at most `max_bytes`; a message waits for its broker as long as it takes."""
 
     def __init__(self, client: dict[str, Any], *, max_bytes: int = 64 << 20, linger_ms: int = 5) -> None:
-        self.failed = 0
+        self.sent = self.failed = 0
         self._address = client.get("bootstrap.servers")
         self._down = False
         self._producer = ck.Producer(
@@ -86,6 +86,8 @@ class KafkaProducer:
             if error is not None:
                 self.failed += 1
                 log.error("message refused topic=%s reason=%s", topic, error.str())
+            else:
+                self.sent += 1
             if done is not None:
                 done(error.str() if error is not None else None)
 
@@ -198,11 +200,20 @@ class KafkaConsumer:
 
     def lag(self) -> int:
         """Messages between what was read and the ends of the partitions, as far as the client knows by itself."""
-        total = 0
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[tuple[str, int], int]:
+        """The same by topic and partition, of those from which something was read. From any thread, until `close`."""
+        found = {}
         for place in self._consumer.position(self._consumer.assignment()):
             _low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            total += max(0, high - place.offset) if high >= 0 and place.offset >= 0 else 0
-        return total
+            if high >= 0 and place.offset >= 0:
+                found[place.topic, place.partition] = max(0, high - place.offset)
+        return found
+
+    def partitions(self) -> int:
+        """How many partitions of topics it has. From any thread, until `close`."""
+        return len(self._consumer.assignment())
 
     def close(self) -> None:
         if not self._closed:
