@@ -9,6 +9,7 @@ with status 1; its supervisor starts it anew, and it goes on at the last acknowl
 import asyncio
 import logging
 import os
+import signal
 import ssl
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from faust.types import TP, EventT
 
 from tiercel.config import Kafka
 from tiercel.config import Worker as WorkerSettings
+from tiercel.ending import ends_at_last
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
@@ -226,6 +228,14 @@ async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], pat
             since = time.monotonic()
 
 
+class _FaustWorker(faust.Worker):
+    """One that ends in time, once told to."""
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        ends_at_last(signal)
+        super()._schedule_shutdown(signal)
+
+
 def _die(reason: str) -> NoReturn:
     log.critical("worker ends for its supervisor to start it anew: %s", reason)
     sys.stderr.flush()
@@ -281,4 +291,4 @@ def run(
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
         app = make(settings, limits, adoption, registry, directory, running=running)
-        faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()
+        _FaustWorker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

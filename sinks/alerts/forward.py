@@ -78,8 +78,8 @@ class Forward:
         return not self._thread.is_alive() or self.error is not None or self.lane.gone.is_set()
 
     def lag(self) -> int:
-        """Alerts that wait in Kafka. From any thread, until `stop`."""
-        return self._consumer.lag()
+        """Alerts that wait in Kafka, as of a second ago. From any thread."""
+        return sum(self._consumer.lags.values())
 
     def unready(self) -> str | None:
         """Why nothing is forwarded; None if all is well."""

@@ -1,7 +1,6 @@
 """`tiercel collect`, `process`, `sink`, `forward`: one stage of the fleet each, joined by Kafka."""
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -184,7 +183,7 @@ def sink(
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
     server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
     health = Health(
-        lambda: stop.turned, 120.0, lambda: None if consumer.partitions() else "no partitions were assigned yet"
+        lambda: stop.turned, 120.0, lambda: None if consumer.partitions else "no partitions were assigned yet"
     )
     try:
         with watched(settings.operations, "sink", health, [readers.sink(out), readers.consumer(consumer)]):
@@ -293,14 +292,14 @@ def _source(settings: "Settings", capture: Path | None, rate: float, repeat: boo
 
 
 def _until_told() -> "Beating":
-    """An event that SIGTERM and SIGINT set; a second one ends the process at once."""
+    """An event that SIGTERM and SIGINT set; a second one ends the process at once, and so do nine seconds."""
+    from tiercel.ending import ends_at_last
     from tiercel.operations.health import Beating
 
     stop = Beating()
 
     def handle(number: int, _frame: object) -> None:
-        if stop.told:
-            os._exit(128 + number)
+        ends_at_last(number)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -149,6 +149,10 @@ class KafkaConsumer:
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
         self._closed = self._paused = False
+        # As of a second ago, for any thread: messages that wait, where something was read; partitions of topics.
+        self.lags: dict[tuple[str, int], int] = {}
+        self.partitions = 0
+        self._looked = time.monotonic()
         self._consumer = ck.Consumer(
             {
                 **client,
@@ -170,6 +174,9 @@ class KafkaConsumer:
     def read(self, limit: int = 500, timeout: float = 1.0) -> list[Message]:
         # consume(n) would wait for all n; so wait for one, then take what is there.
         first = self._consumer.consume(1, timeout)
+        if time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            self._look()
         found = first + (self._consumer.consume(limit - 1, 0) if first and limit > 1 else [])
         return [message for raw in found if (message := self._convert(raw)) is not None]
 
@@ -200,20 +207,18 @@ class KafkaConsumer:
 
     def lag(self) -> int:
         """Messages between what was read and the ends of the partitions, as far as the client knows by itself."""
-        return sum(self.lags().values())
+        self._look()
+        return sum(self.lags.values())
 
-    def lags(self) -> dict[tuple[str, int], int]:
-        """The same by topic and partition, of those from which something was read. From any thread, until `close`."""
+    def _look(self) -> None:
+        # By the reader's thread: another one would wait for it, however short the call.
+        places = self._consumer.assignment()
         found = {}
-        for place in self._consumer.position(self._consumer.assignment()):
+        for place in self._consumer.position(places):
             _low, high = self._consumer.get_watermark_offsets(place, cached=True)
             if high >= 0 and place.offset >= 0:
                 found[place.topic, place.partition] = max(0, high - place.offset)
-        return found
-
-    def partitions(self) -> int:
-        """How many partitions of topics it has. From any thread, until `close`."""
-        return len(self._consumer.assignment())
+        self.lags, self.partitions = found, len(places)
 
     def close(self) -> None:
         if not self._closed:

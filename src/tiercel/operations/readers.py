@@ -104,8 +104,8 @@ def consumer(joint: "KafkaConsumer") -> Reader:
     """Of a sink's place in its group."""
 
     def read() -> Iterator[Sample]:
-        yield "tiercel_sink_partitions", (), joint.partitions()
-        for (topic, partition), lag in joint.lags().items():
+        yield "tiercel_sink_partitions", (), joint.partitions
+        for (topic, partition), lag in joint.lags.items():
             yield "tiercel_sink_lag_messages", (topic, str(partition)), lag
 
     return read
