@@ -1,17 +1,22 @@
 """What a running fleet tells of itself: scraped by hand and by Prometheus; and how it ends when told to."""
 
+import json
+import shutil
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tiercel.local import bundled_capture
 from tiercel.testing.cluster import Cluster
+from tiercel.testing.kafka_server import free_port
 from tiercel.testing.services import eventually
 
 pytestmark = pytest.mark.services
@@ -65,6 +70,47 @@ def test_every_stage_tells_of_itself(cluster: Cluster) -> None:
     for stage in (collect, process, sink):
         assert stage["tiercel_process_scrape_failures_total"] == 0
         assert stage["tiercel_process_ready"] == 1
+
+
+def test_prometheus_scrapes_the_stages_and_judges_them_by_the_rules(cluster: Cluster, tmp_path: Path) -> None:
+    if shutil.which("prometheus") is None:
+        pytest.skip("needs prometheus (Debian: prometheus)")
+    port = free_port()
+    # A worker that is not there, so that an alert has a reason.
+    targets = [f"127.0.0.1:{cluster.ports[stage]}" for stage in ("collect", "process", "sink", "forward")]
+    settings = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ROOT / "deploy" / "prometheus" / "tiercel.rules.yaml")],
+        "scrape_configs": [
+            {"job_name": "tiercel", "static_configs": [{"targets": [*targets, f"127.0.0.1:{free_port()}"]}]}
+        ],
+    }
+    (tmp_path / "prometheus.yml").write_text(json.dumps(settings))
+    command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}"], cwd=tmp_path, stdout=log, stderr=log
+        )
+
+    def query(path: str) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)["data"]
+                return found
+        except OSError:
+            return {}
+
+    try:
+        assert eventually(lambda: len(query("query?query=up==1").get("result", [])) == 4, 30)
+        rate = "query?query=sum(rate(tiercel_worker_events_total[20s]))"
+        assert eventually(lambda: [one for one in query(rate).get("result", []) if float(one["value"][1]) > 100], 30)
+        [gone] = eventually(lambda: query("alerts").get("alerts", []), 15)
+        assert (gone["labels"]["alertname"], gone["state"]) == ("TiercelProcessGone", "pending")
+        groups = query("rules")["groups"]
+        assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_stage_under_load_ends_within_ten_seconds_and_says_what_it_did(cluster: Cluster) -> None:
