@@ -17,6 +17,7 @@ class Running:
     turned: float = field(default_factory=time.monotonic)
     under_way: Callable[[], int] = lambda: 0
     highwater: Callable[[int], int | None] = lambda _partition: None
+    snapshot_age: Callable[[], float | None] = lambda: None
     rules: Callable[[], tuple[str, int]] = lambda: ("", 0)
 
     def lags(self) -> dict[int, int]:

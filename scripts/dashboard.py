@@ -53,6 +53,11 @@ ROWS: dict[str, list[Panel]] = {
     "Collectors": [
         ("Messages that wait for Kafka", "short", {"{{instance}}": "tiercel_collector_queue_messages"}),
         ("Bytes in the rings", "bytes", {"{{instance}}": "tiercel_collector_ring_fill_bytes"}),
+        (
+            "Spool, share of its limit",
+            "percentunit",
+            {"{{instance}}": "tiercel_collector_spool_bytes / tiercel_collector_spool_limit_bytes"},
+        ),
         ("Batches a second", "short", {"{{instance}}": rate("tiercel_collector_batches_total", "instance")}),
     ],
     "Workers": [
@@ -79,10 +84,15 @@ ROWS: dict[str, list[Panel]] = {
                 "hosts forgotten": rate("tiercel_worker_forgotten_hosts_total"),
             },
         ),
+        ("Age of the oldest snapshot that is due", "s", {"{{instance}}": "tiercel_worker_snapshot_age_seconds"}),
         ("Rules", "short", {"{{version}}": "max by (version) (tiercel_worker_rules_info)"}),
     ],
     "Sinks": [
         ("Lag", "short", {"{{topic}}": "sum by (topic) (tiercel_sink_lag_messages)"}),
+        ("Delay from event to store", "s", quantiles("tiercel_sink_latency_seconds")),
+        ("Inserts a second", "short", {"{{instance}}": rate("tiercel_sink_inserts_total", "instance")}),
+        ("Tries that failed, a second", "short", {"{{reason}}": rate("tiercel_sink_retries_total", "reason")}),
+        ("Waits for the store", "s", {"{{instance}}": "tiercel_sink_oldest_waiting_seconds"}),
         ("Repeats left out a second", "short", {"{{instance}}": rate("tiercel_sink_repeats_total", "instance")}),
         ("Alerts delivered a second", "short", {"{{sink}}": rate("tiercel_forward_delivered_alerts_total", "sink")}),
         (

@@ -19,6 +19,7 @@ from tiercel.rules.load import Loader
 from tiercel.schemas import avro
 from tiercel.sinks.alerts.base import Alert, RefusedError
 from tiercel.sinks.alerts.lane import Lane
+from tiercel.sinks.memory import MemorySink
 from tiercel.testing import builders
 
 RULE = "- rule: {}\n  desc: d\n  condition: evt.type = getcwd\n  output: o\n  priority: NOTICE\n"
@@ -157,3 +158,30 @@ def test_a_scrape_of_a_thousand_hosts_takes_some_milliseconds() -> None:
         spent.append(time.thread_time() - since)
     print(f"a scrape of 1000 hosts: {min(spent) * 1000:.1f} ms")
     assert min(spent) < 0.1
+
+
+def test_a_sink_tells_what_its_inserts_took() -> None:
+    counters = pytest.importorskip("tiercel.sinks.counters", reason="sinks count no inserts").SinkCounters(
+        inserts=3, insert_seconds=1.5, paused=True
+    )
+    counters.retries["away"] += 2
+    counters.stored_after(0.25)
+    sink = MemorySink()
+    sink.counters = counters
+    found = told(readers.sink(sink))
+    assert found["tiercel_sink_inserts_total", ()] == 3
+    assert found["tiercel_sink_retries_total", ("away",)] == 2
+    assert found["tiercel_sink_paused", ()] == 1
+    assert found["tiercel_sink_latency_seconds_bucket", ("0.3",)] == 1
+
+
+def test_a_spool_tells_how_full_it_is() -> None:
+    class Disk:
+        disk_bytes, records, write_errors = 100, 3, 1
+
+        def oldest_age(self) -> float:
+            return 7.5
+
+    found = told(readers.spool(Disk(), 1000))
+    assert found["tiercel_collector_spool_bytes", ()] / found["tiercel_collector_spool_limit_bytes", ()] == 0.1
+    assert found["tiercel_collector_spool_oldest_seconds", ()] == 7.5

@@ -1,7 +1,8 @@
 """Readers: what the stages' plain counters come to as metrics. One for each object that is watched."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tiercel import latency
 from tiercel.operations.exposition import Histogram, Reader, Sample
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from tiercel.processors.worker import Worker
     from tiercel.sinks.alerts.lane import Lane
     from tiercel.sinks.base import Sink
+
+
+# Counters of a worker that recovers, and their metrics.
+_RECOVERY = {
+    "missing": "tiercel_worker_missing_events_total",
+    "repeats": "tiercel_worker_repeated_batches_total",
+    "twins": "tiercel_worker_twins_total",
+    "lost_states": "tiercel_worker_lost_states_total",
+}
 
 
 def collector(stage: "Collector", source: "Source") -> Reader:
@@ -31,6 +41,34 @@ def collector(stage: "Collector", source: "Source") -> Reader:
                 yield "tiercel_collector_ring_fill_bytes", (), sum(fill())
             except RuntimeError:  # it is being drained in this moment
                 return
+
+    return read
+
+
+class Spool(Protocol):
+    """The part of the collector's spool that is read here."""
+
+    @property
+    def disk_bytes(self) -> int: ...
+
+    @property
+    def records(self) -> int: ...
+
+    @property
+    def write_errors(self) -> int: ...
+
+    def oldest_age(self) -> float: ...
+
+
+def spool(disk: Spool, limit_bytes: int) -> Reader:
+    """Of what waits on a collector's disk, which may have so many bytes."""
+
+    def read() -> Iterator[Sample]:
+        yield "tiercel_collector_spool_bytes", (), disk.disk_bytes
+        yield "tiercel_collector_spool_limit_bytes", (), limit_bytes
+        yield "tiercel_collector_spool_batches", (), disk.records
+        yield "tiercel_collector_spool_oldest_seconds", (), disk.oldest_age()
+        yield "tiercel_collector_spool_write_errors_total", (), disk.write_errors
 
     return read
 
@@ -57,6 +95,9 @@ def worker(stage: "Worker") -> Reader:
         yield "tiercel_worker_quarantined_messages_total", (), counters.quarantined
         yield "tiercel_worker_evicted_entries_total", (), counters.evicted
         yield "tiercel_worker_forgotten_hosts_total", (), counters.forgotten_hosts
+        for name, metric in _RECOVERY.items():
+            if hasattr(counters, name):
+                yield metric, (), getattr(counters, name)
         for rule, count in list(counters.rules.items()):
             yield "tiercel_worker_rule_alerts_total", (rule,), count
         for name in ("hosts", "threads", "fds", "users", "containers"):
@@ -77,6 +118,8 @@ def running(app: "Running") -> Reader:
         yield "tiercel_worker_under_way_messages", (), app.under_way()
         for partition, lag in app.lags().items():
             yield "tiercel_worker_lag_messages", (str(partition),), lag
+        if (age := app.snapshot_age()) is not None:
+            yield "tiercel_worker_snapshot_age_seconds", (), age
         version, count = app.rules()
         yield "tiercel_worker_rules", (), count
         yield "tiercel_worker_rules_info", (version,), 1
@@ -96,8 +139,26 @@ def sink(stage: "Sink") -> Reader:
         yield "tiercel_sink_stored_alerts_total", (), stored.alerts
         yield "tiercel_sink_repeats_total", (), stored.repeats
         yield "tiercel_sink_unreadable_messages_total", (), stored.unreadable
+        if (counters := getattr(stage, "counters", None)) is not None:
+            yield from _inserts(counters)
 
     return read
+
+
+def _inserts(counters: Any) -> Iterator[Sample]:
+    """Of a sink whose store is somewhere else: what it took to store."""
+    yield "tiercel_sink_inserts_total", (), counters.inserts
+    yield "tiercel_sink_insert_seconds_total", (), counters.insert_seconds
+    yield "tiercel_sink_insert_bytes_total", (), counters.insert_bytes
+    for reason, count in list(counters.retries.items()):
+        yield "tiercel_sink_retries_total", (reason,), count
+    yield "tiercel_sink_refused_events_total", (), counters.refused_events
+    yield "tiercel_sink_paused", (), counters.paused
+    yield "tiercel_sink_waiting_messages", (), counters.waiting_messages
+    yield "tiercel_sink_waiting_bytes", (), counters.waiting_bytes
+    yield "tiercel_sink_oldest_waiting_seconds", (), counters.oldest_seconds()
+    ends = import_module("tiercel.sinks.counters").LATENCY_BUCKETS
+    yield "tiercel_sink_latency_seconds", (), Histogram(ends, list(counters.latency), counters.latency_seconds)
 
 
 def consumer(joint: "KafkaConsumer") -> Reader:
