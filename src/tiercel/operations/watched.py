@@ -17,7 +17,7 @@ from tiercel.sockets import listen_unix
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["up", "collect", "process", "sink", "forward"]
+Stage = Literal["collect", "process", "sink", "forward"]
 PORTS: dict[Stage, int] = {"collect": 9560, "process": 9561, "sink": 9562, "forward": 9563}
 
 
@@ -51,7 +51,7 @@ def watched(settings: Operations, stage: Stage, health: Health, readers: Sequenc
 
 
 def _listen(settings: Operations, stage: Stage) -> socket.socket | None:
-    if settings.listen == "off" or (not settings.listen and stage not in PORTS):
+    if settings.listen == "off":
         return None
     if settings.listen.startswith("/"):
         return listen_unix(Path(settings.listen), "operations")
