@@ -45,6 +45,7 @@ check: .setup/engine ## Format, lint and type-check everything; generated files 
 	$(BIN)/lint-imports
 	$(BIN)/python schemas/generate.py --check
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/dashboard.py --check
 	$(BIN)/python scripts/rule_pages.py --check
 	cargo fmt --manifest-path engine/Cargo.toml --check
 	cargo clippy --manifest-path engine/Cargo.toml --quiet --no-default-features --all-targets -- -D warnings
@@ -54,6 +55,7 @@ check: .setup/engine ## Format, lint and type-check everything; generated files 
 generate: .setup/engine ## Render what follows from the tables in schemas/, the reference in docs/, a page for each rule
 	$(BIN)/python schemas/generate.py
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/dashboard.py
 	$(BIN)/python scripts/rule_pages.py
 
 probe: .setup/packages ## Compile the probe

@@ -73,6 +73,10 @@ class LiveSource:
     def produced(self) -> int:
         return self._probe.produced()
 
+    def fill(self) -> list[int]:
+        """Bytes that wait in each ring; RuntimeError while another thread drains them."""
+        return self._reader.fill()
+
     def losses(self) -> list[Loss]:
         drops = [("ring", reason, total) for reason, total in sorted(self._probe.drops().items())]
         return [*drops, ("collector", "bad_record", self._reader.bad_records)]

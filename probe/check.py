@@ -16,12 +16,13 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 
 
 class Finding(NamedTuple):
-    """One requirement: met or not, what was seen, and what mends it."""
+    """One requirement: met or not, what was seen, and what mends it. `warn`: met, but look at it."""
 
     name: str
     ok: bool
     text: str
     remedy: str = ""
+    warn: bool = False
 
 
 def findings() -> list[Finding]:

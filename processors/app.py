@@ -10,6 +10,7 @@ and it goes on at the last acknowledged offset.
 import asyncio
 import logging
 import os
+import signal
 import ssl
 import sys
 import tempfile
@@ -23,12 +24,14 @@ from faust.types import TP, EventT
 
 from tiercel.config import Kafka
 from tiercel.config import Worker as WorkerSettings
+from tiercel.ending import ends_at_last
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
 from tiercel.processors.adopt import Adoption
 from tiercel.processors.custody import Custody
 from tiercel.processors.rules_topic import RulesTopic
+from tiercel.processors.running import Running
 from tiercel.processors.worker import Output, Worker
 from tiercel.rules.reload import beside_batches
 from tiercel.rules.sets import CompiledSet
@@ -68,7 +71,7 @@ class Progress:
             self.seen.pop(partition, None)
 
 
-def make(
+def make(  # noqa: PLR0915 - what Faust calls are closures of it
     settings: Kafka,
     limits: WorkerSettings,
     adoption: Adoption,
@@ -76,6 +79,7 @@ def make(
     directory: str,
     *,
     raw_id: str,
+    running: Running | None = None,
 ) -> faust.App:
     """The app; `run` starts it. Faust makes directories for tables, of which there are none, in `directory`."""
     credentials = _credentials(settings)
@@ -128,6 +132,10 @@ def make(
     async def send(key: bytes, value: bytes | None, partition: int) -> Any:
         return await app.producer.send(topics.SNAPSHOTS, key, value, partition, None, None)
 
+    running = running or Running()
+    _show(running, app, worker=worker, progress=progress, adoption=adoption, room=room)
+    running.custody = custody
+
     @app.agent(raw)  # type: ignore[arg-type]
     async def enrich(stream: "faust.Stream[bytes]") -> AsyncIterator[None]:
         async for event in stream.noack().events():
@@ -151,17 +159,24 @@ def make(
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(_app: faust.App, now: set[TP], **_: Any) -> None:
         mine = {place.partition for place in now if place.topic == topics.RAW}
+        running.assigned = None
         # Whatever was known of them may be old: somebody else may have had them.
         custody.drop(set(custody.kept))
         progress.forget(set(progress.seen))
         adoption.forget(mine)
         custody.assign(mine)
+        running.assigned = mine
         log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(mine))) or "none")
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def ending(_app: faust.App, **_: Any) -> None:
         # Last words are not for a worker that ends: whoever goes on counts on.
         await custody.last(send, _LAST_S)
+        done = worker.counters
+        log.info(
+            "worker ended batches=%d events=%d alerts=%d quarantined=%d",
+            *(done.batches, done.events, done.alerts, done.quarantined),
+        )
 
     @app.task  # type: ignore[untyped-decorator]
     async def snapshots() -> None:
@@ -181,6 +196,12 @@ def make(
                 await _recover(custody, progress)
 
     @app.task  # type: ignore[untyped-decorator]
+    async def turning() -> None:
+        while not app.should_stop:
+            running.turned = time.monotonic()
+            await asyncio.sleep(1)
+
+    @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
         await _watch(app, progress, settings.client())
 
@@ -194,6 +215,22 @@ async def _recover(custody: Custody, progress: Progress) -> None:
             progress.begin(partition, start)
     except KafkaError as error:
         _die(str(error))
+
+
+def _show(
+    running: Running, app: faust.App, *, worker: Worker, progress: Progress, adoption: Adoption, room: asyncio.Semaphore
+) -> None:
+    running.worker, running.seen = worker, progress.seen
+    running.under_way = lambda: _UNDER_WAY - room._value
+    running.rules = lambda: (adoption.wanted.version, adoption.wanted.count)
+
+    def highwater(partition: int) -> int | None:
+        try:
+            return app.consumer.highwater(TP(topics.RAW, partition))
+        except Exception:  # it comes and goes with its thread
+            return None
+
+    running.highwater = highwater
 
 
 async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: int) -> None:
@@ -263,6 +300,14 @@ async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], pat
             since = time.monotonic()
 
 
+class _FaustWorker(faust.Worker):
+    """One that ends in time, once told to."""
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        ends_at_last(signal)
+        super()._schedule_shutdown(signal)
+
+
 def _die(reason: str) -> NoReturn:
     log.critical("worker ends for its supervisor to start it anew: %s", reason)
     sys.stderr.flush()
@@ -286,11 +331,17 @@ def _credentials(settings: Kafka) -> faust.types.auth.CredentialsT | None:
 
 
 def run(
-    settings: Kafka, limits: WorkerSettings, rules: RulesTopic, first: CompiledSet, registry: Registry | None = None
+    settings: Kafka,
+    limits: WorkerSettings,
+    rules: RulesTopic,
+    first: CompiledSet,
+    registry: Registry | None = None,
+    *,
+    running: Running | None = None,
 ) -> None:
     """Work until told to stop (SIGTERM, SIGINT); `first` are the rules until the topic of `rules` has others.
 
-    KafkaError if no broker answers or a topic is missing.
+    `running` is filled in. KafkaError if no broker answers or a topic is missing.
     """
     client = settings.client()
     partitions = joint.check(client, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.SNAPSHOTS])
@@ -311,5 +362,6 @@ def run(
     beside_batches()
     rules.follow(adoption.look)
     with tempfile.TemporaryDirectory(prefix="tiercel-worker-") as directory:
-        app = make(settings, limits, adoption, registry, directory, raw_id=joint.topic_id(client, topics.RAW))
-        faust.Worker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()
+        raw_id = joint.topic_id(client, topics.RAW)
+        app = make(settings, limits, adoption, registry, directory, raw_id=raw_id, running=running)
+        _FaustWorker(app, loglevel=None, quiet=True, override_logging=False, console_port=0).execute_from_commandline()

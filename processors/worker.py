@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tiercel._engine import Batch, Host, RuleSet, decode_raw, encode_raw, header_of
 from tiercel.errors import SchemaError
 from tiercel.joints.base import Consumer, Message, Producer
+from tiercel.latency import Latency
 from tiercel.processors.known import Known, Partition
 from tiercel.processors.sequence import Run, digest
 from tiercel.processors.snapshot import MAX_HOST_ID, Snapshot, SnapshotError
@@ -19,6 +21,8 @@ from tiercel.schemas import avro, topics
 log = logging.getLogger(__name__)
 
 _SILENCE_S = 60.0
+# Names by which alerts are counted: rule sets come and go.
+_MAX_RULES = 1000
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Counters:
     lost_states: int = 0
     """Hosts that went on without what was known of them."""
     rejected: dict[str, int] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)  # Alerts by rule.
+    latency: Latency = field(default_factory=Latency)  # Of batches, from their first event on.
 
 
 class Worker:
@@ -92,6 +98,7 @@ class Worker:
         self._max_hosts, self._numbered = max_hosts, numbered
         self._limits = dict(limits or {})
         self._warned = -_SILENCE_S
+        self._sizes: dict[int, dict[str, int]] = {}
         self._partitions: dict[int, Partition] = {}
 
     def aside(self) -> Worker:
@@ -178,7 +185,8 @@ class Worker:
         here.add(sender, known)
         self.counters.batches += 1
         self.counters.events += outcome.events
-        self.counters.alerts += len(outcome.alerts)
+        self.counters.latency.add(time.time() - int(header["time"]) / 1e9)
+        self._count(outcome.alerts)
         if outcome.evicted:
             self._full(sender, outcome.evicted)
         outputs.append(self._output(topics.EVENTS, "event_batch", partition, sender, outcome.enriched))
@@ -215,6 +223,38 @@ class Worker:
 
     def _rules_for(self, partition: int) -> RuleSet | None:
         return self._rules_of.get(partition, self._rules) if self._rules_of else self._rules
+
+    def _count(self, alerts: list[bytes]) -> None:
+        self.counters.alerts += len(alerts)
+        rules = self.counters.rules
+        for alert in alerts:
+            name = rule_of(alert)
+            rules[name if name in rules or len(rules) < _MAX_RULES else "other"] += 1
+
+    def sizes(self) -> dict[str, int]:
+        """Sums over all hosts of the sizes of their states, and their number as `hosts`. From any thread.
+
+        A host that is being worked on is told as it was the last time.
+        """
+        total = Counter(hosts=self.hosts())
+        known: dict[int, dict[str, int]] = {}
+        for host in self._states():
+            try:
+                known[id(host)] = host.counters
+            except RuntimeError:  # borrowed by the worker's thread
+                known[id(host)] = self._sizes.get(id(host), {})
+            total.update(known[id(host)])
+        self._sizes = known
+        return total
+
+    def _states(self) -> list[Host]:
+        """Those of all hosts, whatever another thread does meanwhile."""
+        while True:
+            try:
+                places = [known for here in list(self._partitions.values()) for _, known in here.hosts()]
+                return [host for known in places for host in known.states()]
+            except RuntimeError:  # a table changed while it was copied
+                continue
 
     def use(self, rules: RuleSet | None, partition: int | None = None) -> None:
         """From the next message on, of this partition or of all, these rules count; hosts keep their state."""
@@ -302,7 +342,7 @@ class Worker:
 
     def _last_words(self, partition: int, host_id: bytes, host: Host) -> list[Output]:
         alerts = host.finish()
-        self.counters.alerts += len(alerts)
+        self._count(alerts)
         return [self._output(topics.ALERTS, "alert", partition, host_id, alert) for alert in alerts]
 
     def _forget(self, here: Partition, partition: int, offset: int) -> list[Output]:
@@ -328,6 +368,26 @@ class Worker:
             self.touched.add(key)
         # The reason on a line of its own, then the message as it came.
         return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message, partition)]
+
+
+def rule_of(alert: bytes) -> str:
+    """The rule of an alert's Avro body, which follows id and time, without the cost of reading all of it."""
+    length, at = _number(alert, 0)
+    _, at = _number(alert, at + length)
+    length, at = _number(alert, at)
+    return alert[at : at + length].decode(errors="replace")
+
+
+def _number(body: bytes, at: int) -> tuple[int, int]:
+    """An Avro number, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value >> 1 ^ -(value & 1), at
+        shift += 7
 
 
 def drive(

@@ -1,8 +1,6 @@
 """Runs the API in a thread of the process that holds the store, on a Unix socket that only its owner may use."""
 
 import asyncio
-import os
-import socket
 import threading
 from pathlib import Path
 
@@ -11,9 +9,9 @@ from starlette.applications import Starlette
 
 from tiercel import store
 from tiercel.config import Settings
-from tiercel.errors import TiercelError
 from tiercel.hunt.query import History
 from tiercel.serve.app import application
+from tiercel.sockets import listen_unix
 
 
 def serve(settings: Settings) -> "Server":
@@ -26,7 +24,7 @@ class Server:
 
     def __init__(self, application: Starlette, path: Path) -> None:
         self._path = path
-        self._socket = _listen(path)
+        self._socket = listen_unix(path, "the API")
         config = uvicorn.Config(
             application, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
         )
@@ -43,28 +41,3 @@ class Server:
         self._server.should_exit = True
         self._thread.join(timeout=1.5)
         self._path.unlink(missing_ok=True)
-
-
-def _listen(path: Path) -> socket.socket:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise TiercelError(f"{path.parent}: cannot make the directory of the API's socket: {error.strerror}") from None
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if path.is_socket():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                path.unlink(missing_ok=True)  # left by a process that was killed
-            else:
-                raise TiercelError(f"{path}: another tiercel is running and answers here")
-    old = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    except OSError as error:
-        raise TiercelError(f"{path}: the API cannot listen here: {error.strerror}") from None
-    finally:
-        os.umask(old)
-    listener.listen(64)
-    return listener

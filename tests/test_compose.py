@@ -23,5 +23,22 @@ def test_no_password_has_a_default_and_every_image_has_a_version() -> None:
     assert not re.search(r"\$\{\w*PASSWORD\w*(?!:\?)[^}:]*[:}](?!\?)", text)
     assert not re.search(r"(?i)_password:? *=? *\"?[a-z0-9]", re.sub(r"\$\{[^}]*\}", "$", text))
     for name, service in yaml.safe_load(text)["services"].items():
-        assert re.search(r":\d+\.\d+(\.\d+)?$", service["image"]), name
+        assert re.search(r":v?\d+\.\d+(\.\d+)?$", service["image"]), name
         assert "healthcheck" in service or name == "kafka-setup", name
+
+
+def test_prometheus_scrapes_where_the_stages_listen() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    settings = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yaml").read_text())
+    targets = settings["scrape_configs"][0]["static_configs"][0]["targets"]
+    for target in targets:
+        name, _, port = target.partition(":")
+        environment = services[name]["environment"]
+        assert environment["TIERCEL_OPERATIONS_LISTEN"] == f"0.0.0.0:{port}"
+        assert name in environment["TIERCEL_OPERATIONS_HOSTS"].split(",")
+        assert f"localhost:{port}/healthz" in services[name]["healthcheck"]["test"][-1]
+    assert len(targets) == 3
+    for name in ("prometheus", "grafana"):
+        for volume in services[name]["volumes"]:
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (ROOT / source).exists(), volume

@@ -1,5 +1,6 @@
 """What a user can say is documented: every command, configuration key, field and event."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import typer.main
 
 from tiercel import cli, config
+from tiercel.operations.table import METRICS
 from tiercel.schemas import tables
 
 ROOT = Path(__file__).parent.parent
@@ -45,3 +47,11 @@ def test_every_field_and_event_is_documented() -> None:
         assert field in DOCS
     for event in tables.events():
         assert f" {event.name} " in DOCS or f"`{event.name}`" in DOCS
+
+
+def test_every_metric_is_documented_and_named_alike() -> None:
+    for metric in METRICS.values():
+        assert f"`{metric.name}`" in DOCS
+        assert re.fullmatch(r"tiercel_(process|collector|worker|sink|forward)_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
+        assert metric.help.endswith(".")

@@ -48,6 +48,7 @@ class Forward:
         self._group = group_of(lane.name)
         self._stop = threading.Event()
         self._deadline = 0.0
+        self._assigned = False
         self._seen: dict[str, None] = {}
         self._next: dict[int, int] = {}
         self._settled: dict[int, Message] = {}
@@ -75,6 +76,16 @@ class Forward:
     def over(self) -> bool:
         """Whether it has ended."""
         return not self._thread.is_alive() or self.error is not None or self.lane.gone.is_set()
+
+    def lag(self) -> int:
+        """Alerts that wait in Kafka, as of a second ago. From any thread."""
+        return sum(self._consumer.lags.values())
+
+    def unready(self) -> str | None:
+        """Why nothing is forwarded; None if all is well."""
+        if self.over():
+            return f"forwarding to {self.lane.name} has ended"
+        return None if self._assigned else f"forwarding to {self.lane.name}: no partitions were assigned yet"
 
     def report(self) -> str:
         """What became of the alerts, on a line."""
@@ -147,6 +158,7 @@ class Forward:
         except KafkaError as error:
             self._next = {}
             log.warning("cannot tell whether alerts expired sink=%s reason=%s", self.lane.name, error)
+        self._assigned = True
         log.info("partitions assigned sink=%s partitions=%s", self.lane.name, ",".join(map(str, sorted(partitions))))
 
     def _revoke(self, _partitions: set[int]) -> None:

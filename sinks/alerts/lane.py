@@ -153,6 +153,10 @@ class Lane:
         with self._changed:
             return max(0, self._max_alerts - len(self._queue)) if self._bytes < self._max_bytes else 0
 
+    def waiting(self) -> int:
+        """How many are in its queue, as far as one can tell without waiting."""
+        return len(self._queue)
+
     def reopen(self) -> None:
         """Have the sink open anew what may have been moved away, soon."""
         with self._changed:

@@ -126,6 +126,16 @@ def _syslog_address(value: str) -> str:
     return value
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _listen_address(value: str) -> str:
+    network = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", value)
+    if value not in ("", "off") and not value.startswith("/") and not (network and int(network[1]) < 65_536):
+        raise ValueError(f"{value!r} is no host:port, no path and not `off`")
+    return value
+
+
 Headers = Annotated[dict[str, SecretStr], BeforeValidator(_headers)]
 
 
@@ -524,6 +534,36 @@ class Api(Group):
     )
 
 
+class Operations(Group):
+    """Metrics and health of each process, over HTTP."""
+
+    listen: Annotated[str, AfterValidator(_listen_address)] = Field(
+        "",
+        description="host:port, the path of a Unix socket (mode 0600), or `off`; empty: 127.0.0.1 with a port for each "
+        "stage (collect 9560, process 9561, sink 9562, forward 9563) if it is free, and `up` does not listen.",
+    )
+    hosts: Words = Field(
+        [], description="Names by which it may be asked (header Host), besides loopback's and the address itself."
+    )
+    token: SecretStr = Field(
+        SecretStr(""),
+        description="What /metrics wants as `Authorization: Bearer`; must be set to listen beyond loopback.",
+    )
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        host = self.address[0] if self.address is not None else "localhost"
+        if host not in LOOPBACK and not self.token.get_secret_value():
+            raise ValueError("operations.listen is beyond loopback: set operations.token (TIERCEL_OPERATIONS_TOKEN)")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port, if it is that."""
+        host, colon, port = self.listen.rpartition(":")
+        return (host.strip("[]"), int(port)) if colon and not self.listen.startswith("/") else None
+
+
 class Log(Group):
     """What tiercel says about itself, on stderr."""
 
@@ -550,6 +590,7 @@ class Settings(BaseSettings):
     webhook: Webhook = Field(default_factory=Webhook)
     alertkafka: AlertKafka = Field(default_factory=AlertKafka)
     api: Api = Field(default_factory=Api)
+    operations: Operations = Field(default_factory=Operations)
     log: Log = Field(default_factory=Log)
 
     @classmethod

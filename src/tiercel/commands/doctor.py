@@ -10,8 +10,10 @@ from tiercel.commands import Context
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
-    from tiercel.config import Kafka, Settings
+    from tiercel.config import Settings
     from tiercel.probe.check import Finding
+
+_MARKS = {"fail": "[red]fail[/red]", "warn": "[yellow]warn[/yellow]", "ok": "[green]ok[/green]  "}
 
 
 def register(app: typer.Typer) -> None:
@@ -26,53 +28,51 @@ def doctor(
 ) -> None:
     """Say what is wrong with this host, and what mends it.
 
-    Looks at the kernel and the rights that the probe needs, at the store, and at Kafka and the sinks of alerts where
-    they are configured.
-    Exit status 1 if something is wrong.
+    Looks at the kernel and the rights that the probe needs, at memory, clock and files of this host, at the store, and
+    at Kafka with its topics, the schema registry and the sinks of alerts where they are configured. A line each: ok,
+    warn or fail, and what mends it. Changes nothing, and waits for nothing longer than 15 seconds.
+    Exit status 1 if something fails.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     obj: Context = context.obj
     console = Console(highlight=False)
     bad = 0
     for finding in _findings(obj.settings()):
         bad += not finding.ok
+        level = "fail" if not finding.ok else "warn" if finding.warn else "ok"
         if as_json:
-            print(json.dumps(finding._asdict(), ensure_ascii=False))
+            print(json.dumps({**finding._asdict(), "level": level}, ensure_ascii=False))
             continue
-        mark = "[green]ok[/green] " if finding.ok else "[red]BAD[/red]"
-        console.print(f"{mark} {finding.name:<14} {finding.text}", soft_wrap=True)
-        if finding.remedy:
-            console.print(f"                   → {finding.remedy}", soft_wrap=True)
+        mark = (
+            "[red]fail[/red]" if not finding.ok else "[yellow]warn[/yellow]" if finding.warn else "[green]ok[/green]  "
+        )
+        remedy = f" → {finding.remedy}" if finding.remedy else ""
+        console.print(f"{mark} {escape(f'{finding.name:<18} {line(finding.text)}{remedy}')}", soft_wrap=True)
     if bad:
         raise typer.Exit(1)
 
 
+def line(text: str) -> str:
+    """One line, whatever the other side said."""
+    return " ".join(text.split(None))
+
+
 def _findings(settings: "Settings") -> "Iterator[Finding]":
+    from tiercel.operations.checks import clock, host, kafka, store
+    from tiercel.operations.checks.patience import within
     from tiercel.probe import check
 
-    yield from check.findings()
-    yield _store(settings)
+    yield from within("kernel", check.findings)
+    yield from within("memory", lambda: host.memory(settings))
+    yield from within("clock", clock.synchronised)
+    yield from within("files", lambda: host.files(settings))
+    yield from within("store", lambda: store.store(settings))
     if "kafka" in settings.model_fields_set:
-        yield _kafka(settings.kafka)
-    yield from _alert_sinks(settings)
-
-
-def _store(settings: "Settings") -> "Finding":
-    from tiercel import store
-    from tiercel.hunt.remote import Remote
-    from tiercel.probe.check import Finding
-
-    socket = settings.api.socket
-    if socket.exists() and Remote(socket).answers():
-        return Finding("store", True, f"a running tiercel holds it and answers at {socket}")
-    try:
-        version = store.connect(settings.store.dsn).command("SELECT version()")
-    except TiercelError as error:
-        remedy = "set store.dsn (TIERCEL_STORE_DSN) to a store that can be written, or run as its owner"
-        return Finding("store", False, str(error), remedy)
-    kind = "chDB" if settings.store.dsn.startswith("chdb:") else "ClickHouse"
-    return Finding("store", True, f"{kind} {version} opens")
+        yield from within("kafka", lambda: kafka.kafka(settings.kafka))
+        yield from within("schema registry", lambda: kafka.registry(settings.kafka))
+    yield from within("alerts", lambda: _alert_sinks(settings))
 
 
 def _alert_sinks(settings: "Settings") -> "Iterator[Finding]":
@@ -86,18 +86,3 @@ def _alert_sinks(settings: "Settings") -> "Iterator[Finding]":
             yield Finding(name, True, make().check())
         except (DeliveryError, TiercelError) as error:
             yield Finding(name, False, str(error), remedy)
-
-
-def _kafka(settings: "Kafka") -> "Finding":
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    from tiercel.probe.check import Finding
-
-    client = AdminClient({**settings.client(), "log_level": 0})
-    try:
-        brokers = client.list_topics(timeout=5).brokers
-    except KafkaException as error:
-        remedy = "start the broker, or set kafka.brokers (TIERCEL_KAFKA_BROKERS) and kafka.security_protocol"
-        return Finding("kafka", False, f"{settings.brokers}: {error.args[0].str()}", remedy)
-    return Finding("kafka", True, f"{settings.brokers} answers with {len(brokers)} brokers")

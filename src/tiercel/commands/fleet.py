@@ -1,7 +1,6 @@
 """`tiercel collect`, `process`, `sink`, `forward`: one stage of the fleet each, joined by Kafka."""
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,8 +19,10 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from tiercel.collector.sources import Source
+    from tiercel.collector.spool import Spool
     from tiercel.config import Kafka, Settings, Worker
     from tiercel.joints.registry import Registry
+    from tiercel.operations.health import Beating
     from tiercel.processors.rules_topic import RulesTopic
     from tiercel.rules.sets import CompiledSet
     from tiercel.sinks.drive import Patience
@@ -30,7 +31,6 @@ log = logging.getLogger("tiercel.fleet")
 
 # Containers are killed ten seconds after they were told to end.
 _DRAIN_S = 5.0
-_LAST_WORDS_S = 8.0
 
 Brokers = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap brokers; default: kafka.brokers.")
@@ -62,6 +62,9 @@ def collect(
     from tiercel.collector.notify import Notifier
     from tiercel.commands import collecting
     from tiercel.joints.kafka import KafkaProducer
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.probe.pinned import Pinned
 
     settings = _settings(context, brokers)
@@ -92,6 +95,11 @@ def collect(
             redactor=redactor,
             beat=notifier.beat,
         )
+        watched_too = [readers.collector(collector, source), readers.producer(producer)]
+        if output is not producer:
+            watched_too.append(readers.spool(cast("Spool", output), limits.spool_bytes))
+        health = Health(lambda: stop.turned, 90.0, lambda: None if producer.sent else "no batch was delivered yet")
+        stack.enter_context(watched(settings.operations, "collect", health, watched_too))
         begin()
         notifier.ready()
         log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
@@ -117,8 +125,12 @@ def process(
     again whenever they change, or on SIGHUP.
     """
     from tiercel.joints.kafka import topic_id
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.processors import app
     from tiercel.processors.rules_topic import RulesTopic
+    from tiercel.processors.running import Running
     from tiercel.schemas import topics
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
@@ -128,7 +140,10 @@ def process(
     with ExitStack() as stack:
         topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
         first = _first_rules(settings.worker, topic, stack)
-        app.run(settings.kafka, settings.worker, topic, first, registry)
+        running = Running()
+        health = Health(lambda: running.turned, 60.0, running.unready)
+        stack.enter_context(watched(settings.operations, "process", health, [readers.running(running)]))
+        app.run(settings.kafka, settings.worker, topic, first, registry, running=running)
 
 
 def _first_rules(worker: "Worker", topic: "RulesTopic", stack: ExitStack) -> "CompiledSet":
@@ -178,6 +193,9 @@ def sink(
     """
     from tiercel.errors import KafkaError
     from tiercel.joints.kafka import KafkaConsumer, KafkaProducer, topic_id
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.schemas import topics
     from tiercel.serve.server import serve
     from tiercel.sinks import allocator
@@ -190,7 +208,6 @@ def sink(
     registry = ready(settings.kafka, [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE])
     client = settings.kafka.client()
     stop = _until_told()
-    _end_in_time(stop)
     allocator.keep_freed_memory()
     limits, patience = settings.sink, Patience(longest=settings.sink.retry_max_s)
     opened = _open_store(settings, stop, patience)
@@ -226,8 +243,12 @@ def sink(
     )
     # Nobody else can open a chDB directory while we hold it: hunts are asked of us.
     server = serve(settings) if settings.store.dsn.startswith("chdb:") else None
+    health = Health(
+        lambda: stop.turned, 120.0, lambda: None if consumer.partitions else "no partitions were assigned yet"
+    )
     try:
-        drive(out, consumer, stop.is_set, gatherer=gatherer, patience=patience, drain_s=0.0)
+        with watched(settings.operations, "sink", health, [readers.sink(out), readers.consumer(consumer)]):
+            drive(out, consumer, stop.is_set, gatherer=gatherer, patience=patience, drain_s=0.0)
     finally:
         if server is not None:
             server.close()
@@ -268,19 +289,6 @@ def _open_store(settings: "Settings", stop: threading.Event, patience: "Patience
     return None
 
 
-def _end_in_time(stop: threading.Event) -> None:
-    """End the process when it was told to and has not after a while: what is not committed is read again."""
-
-    def watch() -> None:
-        stop.wait()
-        time.sleep(_LAST_WORDS_S)
-        log.warning("not ended in time, as an insert is running; what it holds is read again, and stored once")
-        logging.shutdown()
-        os._exit(0)
-
-    threading.Thread(target=watch, name="end", daemon=True).start()
-
-
 def forward(
     context: typer.Context,
     *,
@@ -297,6 +305,9 @@ def forward(
     """
     from tiercel.commands.rotation import on_rotation
     from tiercel.errors import ConfigError
+    from tiercel.operations import readers
+    from tiercel.operations.health import Health
+    from tiercel.operations.watched import watched
     from tiercel.schemas import topics
     from tiercel.sinks.alerts.configured import lanes
     from tiercel.sinks.alerts.fan import Fan
@@ -312,11 +323,13 @@ def forward(
     client = settings.kafka.client()
     running = [Forward(lane, client, ended, writers=registry, from_now=from_now) for lane in ways]
     on_rotation(Fan(ways).reopen)
-    while not stop.wait(0.2):
-        if ended.is_set():
-            ended.clear()
-            if all(one.over() for one in running) or any(one.error for one in running):
-                break
+    health = Health(lambda: stop.turned, 60.0, lambda: next(filter(None, (one.unready() for one in running)), None))
+    with watched(settings.operations, "forward", health, [readers.lane(one.lane, one.lag) for one in running]):
+        while not stop.wait(0.2):
+            if ended.is_set():
+                ended.clear()
+                if all(one.over() for one in running) or any(one.error for one in running):
+                    break
     deadline = time.monotonic() + _DRAIN_S
     for one in running:
         one.stop(deadline)
@@ -376,9 +389,17 @@ def _source(
     return source_of_this_host(settings.collector, stack)
 
 
-def _until_told() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+def _until_told() -> "Beating":
+    """An event that SIGTERM and SIGINT set; a second one ends the process at once, and so do nine seconds."""
+    from tiercel.ending import ends_at_last
+    from tiercel.operations.health import Beating
+
+    stop = Beating()
+
+    def handle(number: int, _frame: object) -> None:
+        ends_at_last(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, handle)
     return stop

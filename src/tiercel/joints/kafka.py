@@ -89,7 +89,7 @@ class KafkaProducer:
     """See `base.Producer`. Holds at most `max_bytes`; a message waits for its broker as long as it takes."""
 
     def __init__(self, client: dict[str, Any], *, max_bytes: int = 64 << 20, linger_ms: int = 5) -> None:
-        self.failed = 0
+        self.sent = self.failed = 0
         self._address = client.get("bootstrap.servers")
         self._down, self._refused = False, -60.0
         self._producer = ck.Producer(
@@ -122,6 +122,8 @@ class KafkaProducer:
             if error is not None:
                 self.failed += 1
                 log.error("message refused topic=%s reason=%s", topic, error.str())
+            else:
+                self.sent += 1
             if done is not None:
                 done(error.str() if error is not None else None)
 
@@ -190,6 +192,10 @@ class KafkaConsumer:
         check(client, topics)
         self._assigned, self._revoked = assigned, revoked
         self._closed = self._paused = False
+        # As of a second ago, for any thread: messages that wait, where something was read; partitions of topics.
+        self.lags: dict[tuple[str, int], int] = {}
+        self.partitions = 0
+        self._looked = time.monotonic()
         self._consumer = ck.Consumer(
             {
                 **client,
@@ -212,6 +218,9 @@ class KafkaConsumer:
     def read(self, limit: int = 500, timeout: float = 1.0) -> list[Message]:
         # consume(n) would wait for all n; so wait for one, then take what is there.
         first = self._consumer.consume(1, timeout)
+        if time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            self._look()
         found = first + (self._consumer.consume(limit - 1, 0) if first and limit > 1 else [])
         return [message for raw in found if (message := self._convert(raw)) is not None]
 
@@ -242,11 +251,18 @@ class KafkaConsumer:
 
     def lag(self) -> int:
         """Messages between what was read and the ends of the partitions, as far as the client knows by itself."""
-        total = 0
-        for place in self._consumer.position(self._consumer.assignment()):
+        self._look()
+        return sum(self.lags.values())
+
+    def _look(self) -> None:
+        # By the reader's thread: another one would wait for it, however short the call.
+        places = self._consumer.assignment()
+        found = {}
+        for place in self._consumer.position(places):
             _low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            total += max(0, high - place.offset) if high >= 0 and place.offset >= 0 else 0
-        return total
+            if high >= 0 and place.offset >= 0:
+                found[place.topic, place.partition] = max(0, high - place.offset)
+        self.lags, self.partitions = found, len(places)
 
     def close(self) -> None:
         if not self._closed:

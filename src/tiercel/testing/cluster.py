@@ -16,7 +16,7 @@ import tiercel.schemas
 from tiercel.errors import KafkaError, TiercelError
 from tiercel.joints import kafka as joint
 from tiercel.schemas import topics
-from tiercel.testing.kafka_server import KafkaServer
+from tiercel.testing.kafka_server import KafkaServer, free_port
 
 PARTITIONS = 3
 # In the order of the stream: the consumer group of each, and what it reads.
@@ -76,6 +76,8 @@ class Cluster:
         self._stack = ExitStack()
         self.kafka: KafkaServer
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        # Where each stage tells of itself: /metrics, /healthz, /readyz.
+        self.ports: dict[str, int] = {}
 
     def __enter__(self) -> "Cluster":
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -108,6 +110,7 @@ class Cluster:
             "TIERCEL_STORE_DSN": self._dsn,
             "TIERCEL_API_SOCKET": str(self.socket),
             "TIERCEL_COLLECTOR_SPOOL": str(self.directory / "spool"),
+            "TIERCEL_OPERATIONS_LISTEN": f"127.0.0.1:{self.ports.setdefault(stage, free_port())}",
             "PYTHONUNBUFFERED": "1",
             **self._environment,
         }
