@@ -22,6 +22,23 @@ PATIENCE_S = 120.0
 Running = Callable[..., "contextmanager[Fleet]"]
 
 
+# So many kills, and the long tests run, too.
+_LONG = 50
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long form has more tests."""
+    if config.getoption("--kills") < _LONG:
+        long = [item for item in items if any(mark.kwargs.get("long") for mark in item.iter_markers("chaos"))]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--kills"))
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Running:
     """Run a fleet of so many seconds around the block, and judge it at its end.
@@ -45,7 +62,10 @@ def running(tmp_path: Path) -> Running:
         with Fleet(tmp_path / "fleet", told, **more) as fleet:
             fleet.begin()
             # It has settled when something of it has arrived.
-            fleet.wait_until(1, PATIENCE_S)
+            deadline = time.monotonic() + PATIENCE_S
+            while not fleet.events_stored():
+                assert time.monotonic() < deadline, fleet.tell()
+                time.sleep(0.1)
             yield fleet
             fleet.wait_until_done(seconds + PATIENCE_S)
             check(fleet, lossy=lossy)

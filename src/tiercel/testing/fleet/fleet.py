@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tiercel import store
 from tiercel.errors import TiercelError
@@ -17,6 +18,7 @@ from tiercel.testing.fleet import truth
 from tiercel.testing.fleet.judge import Verdict, judge
 from tiercel.testing.fleet.plan import Plan
 from tiercel.testing.fleet.processes import Member, Processes
+from tiercel.testing.fleet.recording import recording
 from tiercel.testing.kafka_server import KafkaServer
 
 
@@ -109,12 +111,7 @@ class Fleet:
 
     def produced(self) -> int:
         """Events of kernel origin so far."""
-        from tiercel.testing.fleet.recording import recording  # noqa: PLC0415 - reads recordings
-
-        lives = {(life.host_id, life.boot_id): life for life in self.plan.lives}
-        return sum(
-            recording(lives[run.host_id, run.boot_id].recording).kernel(run.start, run.stop) for run in self.runs()
-        )
+        return sum(map(self._kernel, self.runs()))
 
     def all_produced(self) -> bool:
         """Whether every host has come to its end."""
@@ -128,14 +125,34 @@ class Fleet:
             "sink": joint.behind(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS]),
         }
 
-    def wait_until(self, events: int, timeout: float) -> float:
-        """Until so many events are accounted for; seconds that it took. TiercelError when time is up."""
+    def wait_for(self, runs: list[truth.Run], timeout: float) -> float:
+        """Until all events of these runs are stored or told to be lost; seconds that it took. TiercelError: time is up.
+
+        As `runs` told them at some moment: a host's events are stored in order, so their number tells how far it is.
+        """
         begun = time.monotonic()
-        while (found := self.accounted()) < events:
+        wanted = {(run.host_id, run.boot_id, run.first): self._kernel(run) for run in runs}
+        while late := self._late(wanted):
             if time.monotonic() - begun > timeout:
-                raise TiercelError(f"{found} of {events} events are accounted for after {timeout:.0f} s; {self.tell()}")
+                raise TiercelError(f"{late} of {len(runs)} runs are not stored after {timeout:.0f} s; {self.tell()}")
             time.sleep(0.1)
         return time.monotonic() - begun
+
+    def _late(self, wanted: dict[tuple[str, str, int], int]) -> int:
+        """How many runs are not that far."""
+        try:
+            rows = self.store.query(
+                "SELECT host_id, boot_id, run, sum(n) FROM (SELECT host_id, boot_id, run, 1 AS n FROM events UNION ALL"
+                " SELECT host_id, boot_id, run, count FROM ledger WHERE kind = 'lost') GROUP BY ALL"
+            ).result_rows
+        except ClickHouseError:  # no tables yet, or no way to it
+            return len(wanted)
+        found = {(host, boot, int(run)): int(count) for host, boot, run, count in rows}
+        return sum(found.get(name, 0) < count for name, count in wanted.items())
+
+    def _kernel(self, run: truth.Run) -> int:
+        life = next(life for life in self.plan.lives if (life.host_id, life.boot_id) == (run.host_id, run.boot_id))
+        return recording(life.recording).kernel(run.start, run.stop)
 
     def wait_until_done(self, timeout: float) -> None:
         """Until all lives are over and all of it has arrived."""
@@ -144,7 +161,7 @@ class Fleet:
             if time.monotonic() > deadline:
                 raise TiercelError(f"the hosts are not done after {timeout:.0f} s; {self.tell()}")
             time.sleep(0.1)
-        self.wait_until(self.produced(), max(1.0, deadline - time.monotonic()))
+        self.wait_for(self.runs(), max(1.0, deadline - time.monotonic()))
 
     def judge(self) -> Verdict:
         """Hold the store against the truth."""

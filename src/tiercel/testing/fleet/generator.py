@@ -35,6 +35,17 @@ class Patient(KafkaProducer):
     ) -> bool:
         return super().send(topic, key, value, partition, timeout=max(timeout, _PATIENCE_S), done=done)
 
+    def flush(self, timeout: float = 10.0) -> int:
+        """One of many hosts does not wait for what the others have sent: `finish` waits, for all."""
+        self.poll()
+        return 0
+
+    def finish(self) -> int:
+        """Wait until all is safe, and close; messages that are not."""
+        left = super().flush(_PATIENCE_S)
+        self.close()
+        return left
+
 
 class SimulatedHost:
     """The lives of one host, one after the other; `step` says whether there was something to do."""
@@ -86,9 +97,7 @@ def generate(plan: Plan, truth: Path, brokers: str) -> int:
         if not sum(host.step() for host in hosts):
             time.sleep(_IDLE_S)
         hosts = [host for host in hosts if not host.over]
-    left = producer.flush(_PATIENCE_S)
-    producer.close()
-    return left
+    return producer.finish()
 
 
 if __name__ == "__main__":
