@@ -49,11 +49,11 @@ class Member:
         """`worker` of worker-2."""
         return self.name.rpartition("-")[0]
 
-    def slope(self, settled: float = 20.0) -> float | None:
-        """MiB a minute by which it grows, once it has run `settled` seconds; None where it has not run long enough."""
+    def slope(self, settled: float = 30.0, least: float = 60.0) -> float | None:
+        """MiB a minute by which it grows once it has run `settled` seconds; None where `least` more are not over."""
         begun = self.memory[0][0] + settled if self.memory else 0.0
         points = [(when / 60, size) for when, size in self.memory if when >= begun]
-        if len(points) < 20:
+        if not points or points[-1][0] - points[0][0] < least / 60:
             return None
         middle = sum(when for when, _ in points) / len(points)
         mean = sum(size for _, size in points) / len(points)
