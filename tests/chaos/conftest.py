@@ -94,7 +94,7 @@ def check(fleet: Fleet, *, lossy: bool) -> None:
 
 def compare_alerts(fleet: Fleet, *, complete: bool) -> None:
     """Byte for byte and in order, of each host; where events were lost, alerts of them are missing, and none is new."""
-    expected = undisturbed.expected(fleet.plan, load_set(Worker()).rules)
+    expected = undisturbed.expected(fleet.plan, fleet.runs(), load_set(Worker()).rules)
     deadline = time.monotonic() + 20
     while (sent := undisturbed.sent(fleet.kafka.brokers, fleet.runs())) != expected and time.monotonic() < deadline:
         time.sleep(1)
