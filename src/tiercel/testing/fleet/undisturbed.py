@@ -8,6 +8,7 @@ place in the life of its host, and the id, which is made of the number, goes.
 import io
 import json
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import confluent_kafka
@@ -27,7 +28,7 @@ def expected(plan: Plan, runs: Iterable[Run], rules: RuleSet) -> Alerts:
     lives = {(life.host_id, life.boot_id): life for life in plan.lives}
     order = [(life.host_id, life.boot_id) for life in plan.lives]
     found: Alerts = {host: [] for host in plan.hosts}
-    workers = {host: Worker(rules) for host in plan.hosts}
+    workers, offsets = {host: Worker(rules) for host in plan.hosts}, count()
     for run in sorted(runs, key=lambda run: (order.index((run.host_id, run.boot_id)), run.first)):
         life, host, delivered = lives[run.host_id, run.boot_id], run.host_id, 0
         for start in range(run.start, run.stop, plan.batch):
@@ -39,7 +40,7 @@ def expected(plan: Plan, runs: Iterable[Run], rules: RuleSet) -> Alerts:
             first = run.first + start - run.start
             header = {**told, "first_seq": first, "produced": delivered, "delivered": delivered}
             message = avro.frame("raw_batch", encode_raw(part, 0, len(part), header))
-            for output in workers[host].handle(0, start, host.encode(), message):
+            for output in workers[host].handle(0, next(offsets), host.encode(), message):
                 if output.topic == topics.ALERTS and not (alert := avro.decode("alert", output.value))["summary"]:
                     found[host].append(_form(alert, start + alert["seq"] - first))
     return found
