@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run cluster test bench check generate probe engine clean
+.PHONY: help setup run cluster fleet test chaos bench check generate probe engine clean
 export PATH := $(PATH):/usr/sbin:/sbin:$(HOME)/.cargo/bin
 
 BIN := .venv/bin
@@ -30,9 +30,16 @@ run: .setup/engine ## Watch this host: `tiercel up` (as root; ARGS="…" for its
 cluster: .setup/engine ## Real Kafka, collector, worker and sink as processes of this machine (ARGS="…", --help)
 	@$(BIN)/python -m tiercel.testing.cluster $(ARGS)
 
+fleet: .setup/engine ## Simulated hosts on real Kafka, workers, sinks; ends with the books (HOSTS, RATE, SECONDS, WORKERS, SINKS)
+	@$(BIN)/python -m tiercel.testing.fleet $(if $(HOSTS),--hosts $(HOSTS)) $(if $(RATE),--rate $(RATE)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(SINKS),--sinks $(SINKS)) $(ARGS)
+
 test: .setup/engine ## Run all tests; skips are listed with their reasons (ARGS="…" for pytest)
 	cargo test --manifest-path engine/Cargo.toml --no-default-features --quiet
 	$(BIN)/pytest $(ARGS)
+
+chaos: .setup/engine ## The tests of marker chaos in their long form: at least 50 kills (KILLS)
+	$(BIN)/pytest tests/chaos --kills $(or $(KILLS),50) --timeout 7200 $(ARGS)
 
 bench: .setup/engine ## Measure engine, pipeline, latency and probe beside their peers, as a table (ARGS="…", --help)
 	@$(BIN)/python bench/table.py $(ARGS)

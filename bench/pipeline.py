@@ -1,96 +1,129 @@
-"""Events a second from raw batches in Kafka to rows in ClickHouse, with worker and sink as processes of this machine.
+"""Events a second from recorded events to rows in ClickHouse: collectors, Kafka, worker and sink, all at the same time.
 
-The input is a capture amplified (fresh pids, inodes, ports, paths, times) and put into Kafka beforehand; bench/state.py
-shows how well it compresses beside the original. Prints throughput, memory of each process over time, bytes per event on
-the wire and on disk.
+The events are made beforehand, of hosts of a simulated fleet (fresh pids, inodes, ports, paths, times; bench/state.py
+shows how well such events compress beside the original), so what is measured is the product: its collectors run in this
+process, worker, sink and broker are processes of their own. Prints throughput, CPU seconds for a million events by
+stage, bytes on the wire and on disk, memory over time, and what a plain Python consumer does with the same topic.
 """
 
-import threading
+import gc
 import time
-import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import naive
 import recording
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 from tiercel import store
-from tiercel._engine import Batch, amplify
-from tiercel.collector.capture import CaptureSource
+from tiercel._engine import Batch
 from tiercel.collector.collector import Collector
 from tiercel.collector.identity import Identity
-from tiercel.joints.kafka import KafkaProducer, ends
+from tiercel.joints import kafka as joint
+from tiercel.joints.kafka import ends
 from tiercel.schemas import topics
-from tiercel.testing.cluster import Cluster
+from tiercel.testing.cluster import PARTITIONS, Cluster
+from tiercel.testing.fleet import plan
+from tiercel.testing.fleet import recording as endless
+from tiercel.testing.fleet.generator import Patient
+from tiercel.testing.fleet.processes import processor_seconds, resident
+
+BATCH = 1000
 
 
-class Counted(CaptureSource):
-    """A capture that ends after so many events, each round amplified."""
+class Made:
+    """A source of batches that are there already."""
 
-    def __init__(self, path: Path, events: int) -> None:
-        super().__init__(path, repeat=True, transform=self._amplified)
-        self._most = events
-        self._span = 3600 * 10**9
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches, self._produced = iter(batches), 0
+        self._left = len(batches)
 
-    def _amplified(self, batch: Batch, number: int) -> Batch:
-        return amplify(batch, number, self._span) if number else batch
+    def read(self, batch: Batch, limit: int) -> int:
+        part = next(self._batches, None)
+        if part is None:
+            return 0
+        self._left -= 1
+        batch.extend(part)
+        self._produced += part.kernel_events
+        return len(part)
+
+    def produced(self) -> int:
+        return self._produced
+
+    def losses(self) -> list[tuple[str, str, int]]:
+        return []
+
+    def snapshot(self, batch: Batch) -> None:
+        """Comes first by itself."""
+
+    def retell(self) -> None: ...
+
+    def wait(self, timeout: float) -> None: ...
 
     def finished(self) -> bool:
-        return super().finished() or self.produced() >= self._most
+        return not self._left
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
-def fill(brokers: str, capture: Path, events: int, hosts: int) -> int:
-    """Put the events of so many hosts into the raw topic; returns how many there are."""
-    total = 0
-    for number in range(hosts):
-        producer = KafkaProducer({"bootstrap.servers": brokers}, max_bytes=256 << 20)
-        identity = Identity(f"bench-{number}-{uuid.uuid4().hex[:8]}", f"bench-{number}", "boot", 10_000_000)
-        source = Counted(capture, events // hosts)
-        collector = Collector(source, Patient(producer), identity)
-        totals = collector.run(threading.Event(), 120)
-        assert totals.produced == totals.delivered, totals
-        total += totals.delivered
-        producer.flush(60)
-    return total
+def make(capture: Path, events: int, hosts: int) -> list[tuple[Identity, list[Batch]]]:
+    """All events of so many hosts."""
+    told = plan.make([capture], hosts=hosts, events=events, rate=0, begin=time.time_ns(), batch=BATCH)
+    found = []
+    for life in told.lives:
+        kept = endless.recording(life.recording)
+        places = range(0, life.events, BATCH)
+        batches = [kept.part(at, min(at + BATCH, life.events), number=life.number, begin=life.begin) for at in places]
+        found.append((Identity(life.host_id, life.host, life.boot_id, life.run), batches))
+    return found
 
 
-class Patient:
-    """A producer that waits for room: a bench's input must be whole."""
-
-    def __init__(self, producer: KafkaProducer) -> None:
-        self._producer = producer
-        self.poll, self.flush, self.close = producer.poll, producer.flush, producer.close
-
-    def send(self, topic, key, value, partition=None, *, timeout=0.0, done=None):  # type: ignore[no-untyped-def]
-        return self._producer.send(topic, key, value, partition, timeout=60, done=done)
-
-
-def resident(pid: int) -> float:
-    """MiB of RAM that a process holds."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def processor_seconds(pid: int) -> float:
-    """CPU seconds that a process has used."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / 100
+def collect(brokers: str, made: list[tuple[Identity, list[Batch]]]) -> Iterator[None]:
+    """A collector for each, a batch of each in turn; a yield after each turn."""
+    producer = Patient({"bootstrap.servers": brokers}, max_bytes=64 << 20)
+    running = []
+    for identity, batches in made:
+        source = Made(batches)
+        collector = Collector(source, producer, identity, batch_events=BATCH)
+        collector.begin()
+        running.append((source, collector))
+    while running:
+        for source, collector in running:
+            collector.step()
+            if source.finished():
+                collector.finish(0.0)
+        running = [(source, collector) for source, collector in running if not source.finished()]
+        yield
+    assert producer.finish() == 0
 
 
-def committed(admin: AdminClient, group: str, topic: str, partitions: int) -> int:
-    """Messages of a topic that a group has done with."""
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in range(partitions)])
-    answer = admin.list_consumer_group_offsets([asked])[group].result()
-    return sum(max(0, place.offset) for place in answer.topic_partitions)
+def read_back(brokers: str, topic: str, most: int) -> list[bytes]:
+    """The first messages of partition after partition."""
+    settings = {"bootstrap.servers": brokers, "group.id": "bench-naive", "enable.auto.commit": False}
+    consumer, found = Consumer(settings), []
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+    deadline = time.monotonic() + 20
+    while len(found) < most and time.monotonic() < deadline:
+        found += [message.value() or b"" for message in consumer.consume(100, 1.0) if message.error() is None]
+    consumer.close()
+    return found
+
+
+def rule_files() -> list[str]:
+    """The three public files where they lie beside the project, else those that come with it."""
+    folder = Path(__file__).parent.parent.parent / "shared" / "falco-rules"
+    names = ("falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml")
+    return [str(folder / name) for name in names if (folder / name).exists()]
 
 
 def main() -> None:
     """Run it."""
     parser = recording.arguments(__doc__)
-    parser.add_argument("--hosts", type=int, default=3)
+    parser.add_argument("--hosts", type=int, default=20)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="tiercel-bench-") as folder:
         report = run(Path(folder), options.capture, options.events, options.hosts)
@@ -99,58 +132,70 @@ def main() -> None:
 
 def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, object]:
     """One measurement."""
-    with Cluster(folder) as cluster:
+    begun = time.process_time()
+    made = make(capture, events, hosts)
+    generator = time.process_time() - begun
+    total = sum(batch.kernel_events for _, batches in made for batch in batches)
+    messages = sum(len(batches) for _, batches in made)
+    gc.freeze()
+    files = rule_files()
+    process = [word for name in files for word in ("--rules", name)]
+    with Cluster(folder, process=process) as cluster:
         brokers = cluster.kafka.brokers
-        total = fill(brokers, capture, events, hosts)
-        data = cluster.kafka.directory / "data"
-        wire = sum(file.stat().st_size for file in data.glob(f"{topics.RAW}-*/*.log"))
-        client = {"bootstrap.servers": brokers}
-        batches = sum(ends(client, topics.RAW, range(3)).values())
-        admin = AdminClient(client)
-
-        begun = time.monotonic()
         assert cluster.kafka.process is not None
-        filling = processor_seconds(cluster.kafka.process.pid)
-        cluster.start("process")
-        cluster.start("sink")
-        pids = {**{name: p.pid for name, p in cluster.processes.items()}, "kafka": cluster.kafka.process.pid}  # type: ignore[union-attr]
+        pids = {name: p.pid for name, p in cluster.processes.items()} | {"kafka": cluster.kafka.process.pid}
+        before = {name: processor_seconds(pid) for name, pid in pids.items()}
         memory: dict[str, list[float]] = {name: [] for name in pids}
-        progress: list[tuple[float, int]] = []
-        done = 0
-        while done < batches:
-            time.sleep(0.5)
+        begun, collecting = time.monotonic(), time.process_time()
+        for _ in collect(brokers, made):
+            pass
+        collected = time.monotonic() - begun
+        collecting = time.process_time() - collecting
+        client = {"bootstrap.servers": brokers}
+        wanted = ends(client, topics.RAW, range(PARTITIONS))
+        while sum(joint.committed(client, "tiercel-sink", topics.EVENTS).values()) < sum(wanted.values()):
             cluster.check()
-            done = committed(admin, "tiercel-sink", topics.EVENTS, 3)
-            progress.append((time.monotonic() - begun, done))
             for name, pid in pids.items():
                 memory[name].append(resident(pid))
-        seconds = progress[-1][0]
-        used = {name: processor_seconds(pid) for name, pid in pids.items()}
-        used["kafka"] -= filling
-        enriched = sum(file.stat().st_size for file in data.glob(f"{topics.EVENTS}-*/*.log"))
+            time.sleep(0.5)
+        seconds = time.monotonic() - begun
+        used = {name: processor_seconds(pid) - before[name] for name, pid in pids.items()}
+        data = cluster.kafka.directory / "data"
+        wire = {
+            topic: sum(f.stat().st_size for f in data.glob(f"{topic}-*/*.log")) for topic in (topics.RAW, topics.EVENTS)
+        }
+        sample = read_back(brokers, topics.EVENTS, 50)
         cluster.stop("sink")
         cluster.stop("process")
+    plain_events, _, plain = naive.measure(sample, naive.rules(files))
+    rows, disk = stored(folder)
+    stages: dict[str, Any] = {"collector": collecting, "worker": used["process"], "sink": used["sink"]}
+    return {
+        "rules": "Falco's three files" if files else "those that come with it",
+        "events": total,
+        "rows": rows,
+        "events/s, collectors to rows": round(total / seconds),
+        "messages/s": round(messages / seconds),
+        "seconds until collected, until stored": f"{collected:.1f}, {seconds:.1f}",
+        **{f"{name} CPU s/M events": round(value / total * 1e6, 2) for name, value in stages.items()},
+        "broker CPU s/M events": round(used["kafka"] / total * 1e6, 2),
+        "making the events CPU s/M events": round(generator / total * 1e6, 2),
+        "wire bytes/event raw (zstd)": round(wire[topics.RAW] / total, 2),
+        "wire bytes/event enriched (zstd)": round(wire[topics.EVENTS] / total, 2),
+        "disk bytes/event": round(disk / rows, 2),
+        **{f"{name} MiB at 1/4, 1/2, end": _quarters(values) for name, values in memory.items() if values},
+        f"plain Python consumer, events/s (of {plain_events})": round(plain),
+    }
+
+
+def stored(folder: Path) -> tuple[int, int]:
+    """Rows of events, and the bytes that they take on disk once merged."""
     opened = store.connect(f"chdb://{folder / 'store'}")
     rows = opened.query("SELECT count() FROM events").result_rows[0][0]
     opened.command("OPTIMIZE TABLE events FINAL")
-    disk = opened.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'events'").result_rows[0][
-        0
-    ]
+    disk = opened.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'events'").result_rows[0]
     opened.close()
-    # From the first batch stored to the last: without the start of the processes.
-    first = next(place for place, (_, n) in enumerate(progress) if n)
-    steady = (progress[-1][1] - progress[first][1]) / batches * total / max(0.001, seconds - progress[first][0])
-    return {
-        "events": total,
-        "rows": rows,
-        "seconds (with start of processes)": round(seconds, 1),
-        "events/s sustained": round(steady),
-        "wire bytes/event raw (zstd)": round(wire / total, 2),
-        "wire bytes/event enriched (zstd)": round(enriched / total, 2),
-        "disk bytes/event": round(disk / rows, 2),
-        **{f"{name} MiB at 1/4, 1/2, end": _quarters(values) for name, values in memory.items()},
-        **{f"{name} CPU s": round(value, 1) for name, value in used.items()},
-    }
+    return int(rows), int(disk[0])
 
 
 def _quarters(values: list[float]) -> list[int]:

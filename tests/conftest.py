@@ -38,6 +38,7 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew from what is found")
+    parser.addoption("--kills", type=int, default=3, help="how many processes tests/chaos kills")
     parser.addoption(
         "--containers", type=int, default=100, help="how many containers tests/e2e/test_containers.py runs"
     )
