@@ -187,7 +187,22 @@ class History:
             {**parameters, "limit": limit},
         )
         for found in reversed(rows):
-            key, at, rule, priority, source, hostname, host_id, boot_id, seq, message, tags, fields, version, *counts = found
+            (
+                key,
+                at,
+                rule,
+                priority,
+                source,
+                hostname,
+                host_id,
+                boot_id,
+                seq,
+                message,
+                tags,
+                fields,
+                version,
+                *counts,
+            ) = found
             yield {
                 "id": key,
                 "time": at,

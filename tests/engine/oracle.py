@@ -185,9 +185,8 @@ class Oracle(Sockets):
     _execveat = _execve
 
     def _prctl(self, thread: Thread, process: Process, p: Params) -> None:
-        if p["res"] >= 0:
-            if p["option"] == 36:
-                process.reaper = p["arg2_int"] != 0
+        if p["res"] >= 0 and p["option"] == 36:
+            process.reaper = p["arg2_int"] != 0
 
     def _setsid(self, thread: Thread, process: Process, p: Params) -> None:
         if p["res"] >= 0:
