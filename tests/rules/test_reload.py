@@ -144,7 +144,10 @@ def test_a_bad_set_is_refused_with_all_its_errors_and_the_old_one_goes_on(watch:
 @pytest.mark.parametrize("text", [b"\xff", b"- [", b"[" * 100_000, b"x: &a [*a]", b"- rule: \x00"])
 def test_whatever_is_in_a_file_is_an_error_of_it(watch: Watch, file: Path, text: bytes) -> None:
     watched = watch(file)
-    file.write_bytes(text)
+    # At once: between truncating and writing the file is empty, which is another error.
+    beside = file.with_suffix(".new")
+    beside.write_bytes(text)
+    beside.replace(file)
     assert watched.refused()[0].startswith(f"{file}:")
     file.write_text(RULE.format("two"))
     assert watched.becomes("two")
