@@ -187,35 +187,20 @@ class History:
             {**parameters, "limit": limit},
         )
         for found in reversed(rows):
-            (
-                key,
-                at,
-                rule,
-                priority,
-                source,
-                hostname,
-                host_id,
-                boot_id,
-                seq,
-                message,
-                tags,
-                fields,
-                version,
-                *counts,
-            ) = found
+            key, at, rule, priority, source, name, host_id, boot_id, seq, message, tags, fields, rules, *counts = found
             yield {
                 "id": key,
                 "time": at,
                 "rule": rule,
                 "priority": priority,
                 "source": source,
-                "hostname": hostname,
+                "hostname": name,
                 "host": host_id,
                 "event": f"{host_id}/{boot_id}/{seq}",
                 "message": message,
                 "tags": list(tags),
                 "output_fields": json.loads(fields or "{}"),
-                "rules_version": version,
+                "rules_version": rules,
                 "suppressed": counts[0],
                 "summary": counts[1],
             }

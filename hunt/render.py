@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from tiercel.hunt.query import Row
-from tiercel.rules.problems import printable
+from tiercel.printable import printable
 from tiercel.schemas.alerts import clock
 
 

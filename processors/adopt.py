@@ -86,37 +86,50 @@ class Adoption:
         if use is None:
             # Others may have recorded something since, and worked on whatever was there.
             self._topic.catch_up()
-        end = self._bounds(partition)[1]
+        try:
+            oldest, end = self._bounds(partition)
+        except KafkaError as error:
+            if use is None:
+                raise
+            self._put_off(error)
+            return self._taken(partition, offset, use.gate)
         gate = use.gate if use is not None else end
         self._topic.rollout.leave_out(partition, max(end, offset + 1))
         span = self._topic.rollout.at(partition, offset)
         if span is None or (span.until == NEVER and span.version != self.wanted.version and offset >= gate):
-            self._record(partition, offset, must=span is None)
-            span = self._topic.rollout.at(partition, offset)
-            assert span is not None
+            self._record(partition, offset, oldest, must=span is None)
+        return self._taken(partition, offset, gate)
+
+    def _taken(self, partition: int, offset: int, gate: int) -> RuleSet:
+        """What is recorded for a message, and from now on settled for those that follow."""
+        span = self._topic.rollout.at(partition, offset)
+        assert span is not None
         made = self._made(span.version)
         self._uses[partition] = _Use(span.version, span.until, gate)
         return made.rules
+
+    def _put_off(self, reason: KafkaError) -> None:
+        log.error("rules not reloaded: %s", reason)
+        self._not_before = time.monotonic() + PATIENCE_S
 
     def forget(self, partitions: set[int]) -> None:
         """These are no longer ours, or will be anew."""
         for partition in partitions:
             self._uses.pop(partition, None)
 
-    def _record(self, partition: int, offset: int, *, must: bool) -> None:
+    def _record(self, partition: int, offset: int, oldest: int, *, must: bool) -> None:
         wanted = self.wanted
         try:
             # Whoever sets offsets back finds what counted for all that Kafka still has; only where that is too much,
             # what counts for whatever a crash can bring back.
-            adding, oldest = self._topic.rollout.adding, self._bounds(partition)[0]
+            adding = self._topic.rollout.adding
             entries = adding(partition, offset, wanted.version, oldest) or adding(
                 partition, offset, wanted.version, self._committed(partition)
             )
         except KafkaError as error:
             if must:
                 raise
-            log.error("rules not reloaded: %s", error)
-            self._not_before = time.monotonic() + PATIENCE_S
+            self._put_off(error)
             return
         if entries is None:
             log.warning("rules wait until offsets are committed partition=%d", partition)

@@ -125,7 +125,7 @@ class RulesTopic:
             else:
                 raise ValueError("the key is unknown")
         except ValueError as error:
-            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, ascii(key[:100])[2:-1])
+            log.error("a message of %s is no use: %s key=%s", topics.RULES, error, key[:100].decode(errors="replace"))
 
     def _apply_set(self, version: str, value: bytes | None) -> None:
         if not VERSION.fullmatch(version):

@@ -8,6 +8,7 @@ replaced, and what rules are left is checked (compile.py). `load` never raises f
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,9 +143,10 @@ def files_of(path: Path) -> list[Path]:
 def text_of(path: Path) -> str | Problem:
     """The text of a file, or why it cannot be read."""
     try:
-        if not path.is_file() and path.exists():
-            raise ValueError("it is no regular file" if not path.is_dir() else "it is a directory")
-        if path.stat().st_size > document.MAX_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no regular file")
+        if found.st_size > document.MAX_BYTES:
             raise ValueError(f"the file is larger than {document.MAX_BYTES >> 20} MiB")
         return path.read_bytes().decode()
     except (OSError, ValueError) as error:

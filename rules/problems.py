@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tiercel.errors import RuleError
+from tiercel.printable import printable
 from tiercel.rules.document import Place
 from tiercel.rules.source import File
 
@@ -108,13 +109,6 @@ class Problem:
         start = max(0, column - WIDTH // 2) if len(line) > WIDTH else 0
         cut = "".join(letter if letter.isprintable() else " " for letter in line[start : start + WIDTH])
         return f"{cut}\n{' ' * (column - start)}^\n" if cut.strip() else ""
-
-
-def printable(text: str) -> str:
-    """The text with what would end a line or drive a terminal escaped: names and words come from files."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 class Rejected(Exception):  # noqa: N818 control flow within load.py, never seen outside

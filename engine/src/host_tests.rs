@@ -1,7 +1,9 @@
 use super::*;
 use crate::generated::events::EventKind;
 use crate::generated::fields::{ALL_FIELDS, Field};
-use crate::state::tests::{P, clone, exec, openat, push, snapshot};
+use crate::state::tests_acts::{Act, acts, write};
+use crate::state::tests_events::{P, clone, ends, exec, exec_as, openat, push, snapshot};
+use crate::state::threads::CLONE_THREAD;
 use crate::value::FieldArg;
 
 /// Matches every open.
@@ -212,13 +214,14 @@ fn facts_of(view: &EventView, scopes: &[crate::table::Scope]) -> FieldTexts {
 }
 
 /// Names of fields, and what each says.
-pub(crate) type FieldTexts = Vec<(&'static str, String)>;
+type FieldTexts = Vec<(&'static str, String)>;
 
 /// Fields that are others although the version of their process, or descriptor, is the same.
-pub(crate) fn stale(host: &mut Host, batch: &Batch, known: &mut HashMap<(u8, u64, u64), FieldTexts>) -> Vec<String> {
+fn stale_of(batch: &Batch) -> Vec<String> {
     use crate::table::Scope;
+    let mut known: HashMap<(u8, u64, u64), FieldTexts> = HashMap::new();
     let mut wrong = Vec::new();
-    host.each(batch, "box", |view| {
+    Host::new(Limits::default()).each(batch, "box", |view| {
         let process = view.process_version().map(|(own, told)| (0, own, told));
         let fd = view.fd_version().map(|(own, told)| (1, own, told));
         let scopes: [&[Scope]; 2] = [&[Scope::Process, Scope::User, Scope::Container], &[Scope::Fd]];
@@ -236,8 +239,11 @@ pub(crate) fn stale(host: &mut Host, batch: &Batch, known: &mut HashMap<(u8, u64
     wrong
 }
 
-fn stale_of(batch: &Batch) -> Vec<String> {
-    stale(&mut Host::new(Limits::default()), batch, &mut HashMap::new())
+/// A descriptor that was there before, of thread 10.
+fn tell(batch: &mut Batch, number: i64, kind: i64, tuple: P, addr: P) {
+    let mut params = vec![P::I(number), P::I(kind), P::T(""), P::W(0), P::W(0), P::I(0), P::I(2)];
+    params.extend([tuple, addr]);
+    push(batch, 1, 10, EventKind::FdSnapshot, &params);
 }
 
 fn look(batch: &mut Batch, ts: u64, tid: i64) {
@@ -250,10 +256,13 @@ fn a_session_begun_by_a_thread_is_one_of_all_threads() {
     snapshot(&mut batch, 1, 1, 0, "init");
     snapshot(&mut batch, 10, 10, 1, "sh");
     clone(&mut batch, 2, 10, 11, 10, 1, 0);
-    clone(&mut batch, 3, 11, 12, 11, 10, crate::state::threads::CLONE_THREAD);
+    clone(&mut batch, 3, 11, 12, 11, 10, CLONE_THREAD);
+    clone(&mut batch, 3, 11, 13, 11, 10, CLONE_THREAD);
     look(&mut batch, 4, 11);
+    look(&mut batch, 4, 13);
     push(&mut batch, 5, 12, EventKind::Setsid, &[P::I(11)]);
     look(&mut batch, 6, 11);
+    look(&mut batch, 6, 13);
     assert_eq!(stale_of(&batch), [""; 0]);
 }
 
@@ -285,19 +294,7 @@ fn a_parent_that_comes_late_is_seen_by_its_children() {
     let mut batch = Batch::new();
     snapshot(&mut batch, 10, 10, 1, "sh");
     // Nobody announced 21, whose parent is 20.
-    let mut early = Batch::new();
-    exec(&mut early, 2, 21, "ls");
-    let event = early.iter().next().unwrap();
-    let params: Vec<Vec<u8>> = (0..30)
-        .map(|at| {
-            if at == 5 {
-                20i64.to_le_bytes().to_vec()
-            } else {
-                event.param(at).unwrap_or_default().to_vec()
-            }
-        })
-        .collect();
-    batch.push(2, 21, 0, EventKind::Execve, params.iter().map(|param| &param[..]));
+    exec_as(&mut batch, 2, 21, [21, 20], "ls");
     look(&mut batch, 3, 21);
     clone(&mut batch, 4, 10, 20, 10, 1, 0);
     look(&mut batch, 5, 21);
@@ -305,16 +302,41 @@ fn a_parent_that_comes_late_is_seen_by_its_children() {
 }
 
 #[test]
-fn threads_see_who_took_the_number_of_their_process() {
+fn a_main_thread_that_comes_late_is_seen_by_the_others() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 5, 5, 1, "bash");
+    snapshot(&mut batch, 11, 10, 5, "java");
+    look(&mut batch, 2, 11);
+    clone(&mut batch, 3, 5, 10, 5, 1, 0);
+    look(&mut batch, 4, 11);
+    assert_eq!(stale_of(&batch), [""; 0]);
+}
+
+#[test]
+fn threads_see_a_main_thread_that_an_exec_takes_to_another_process() {
+    let mut batch = Batch::new();
+    snapshot(&mut batch, 10, 10, 1, "java");
+    snapshot(&mut batch, 11, 10, 1, "java");
+    look(&mut batch, 2, 11);
+    exec_as(&mut batch, 3, 10, [30, 1], "ls");
+    look(&mut batch, 4, 11);
+    assert_eq!(stale_of(&batch), [""; 0]);
+}
+
+#[test]
+fn children_of_one_that_names_itself_their_reaper_see_who_takes_its_number() {
     let mut batch = Batch::new();
     snapshot(&mut batch, 1, 1, 0, "init");
     snapshot(&mut batch, 5, 5, 1, "bash");
-    snapshot(&mut batch, 6, 6, 1, "zsh");
-    clone(&mut batch, 2, 5, 10, 5, 1, 0);
-    clone(&mut batch, 2, 10, 11, 10, 5, crate::state::threads::CLONE_THREAD);
-    look(&mut batch, 3, 11);
-    clone(&mut batch, 4_000_000_000, 6, 10, 6, 1, 0);
-    look(&mut batch, 4_000_000_001, 11);
+    snapshot(&mut batch, 20, 20, 5, "sh");
+    snapshot(&mut batch, 21, 21, 20, "cat");
+    let exit = [P::I(0), P::I(0), P::B(&[0]), P::B(&[0]), P::I(20)];
+    push(&mut batch, 2, 20, EventKind::Procexit, &exit);
+    look(&mut batch, 3, 21);
+    clone(&mut batch, 4_000_000_000, 5, 20, 5, 1, 0);
+    look(&mut batch, 4_000_000_001, 21);
+    exec(&mut batch, 4_000_000_002, 20, "vi");
+    look(&mut batch, 4_000_000_003, 21);
     assert_eq!(stale_of(&batch), [""; 0]);
 }
 
@@ -322,48 +344,11 @@ fn threads_see_who_took_the_number_of_their_process() {
 fn connections_that_turn_out_to_be_accepted_are_others() {
     let mut batch = Batch::new();
     snapshot(&mut batch, 10, 10, 1, "web");
-    let ends = |port: u16, other: u16| {
-        let mut tuple = vec![2];
-        for (ip, port) in [([10, 0, 0, 1], port), ([10, 0, 0, 2], other)] {
-            tuple.extend(ip);
-            tuple.extend(port.to_le_bytes());
-        }
-        tuple
-    };
-    let tell = |batch: &mut Batch, number, kind, tuple: &[u8], addr: &[u8]| {
-        let (tuple, addr) = (P::B(tuple), P::B(addr));
-        push(
-            batch,
-            1,
-            10,
-            EventKind::FdSnapshot,
-            &[
-                P::I(number),
-                P::I(kind),
-                P::T(""),
-                P::W(0),
-                P::W(0),
-                P::I(0),
-                P::I(2),
-                tuple,
-                addr,
-            ],
-        );
-    };
-    let write = |batch: &mut Batch, ts| {
-        push(
-            batch,
-            ts,
-            10,
-            EventKind::Write,
-            &[P::I(1), P::B(b"x"), P::I(5), P::I(1)],
-        )
-    };
-    tell(&mut batch, 5, 3, &ends(80, 4000), &[]);
-    write(&mut batch, 2);
+    tell(&mut batch, 5, 3, P::B(&ends((1, 80), (2, 4000))), P::None);
+    write(&mut batch, 2, 10, 5);
     let server = [&[2][..], &[0; 4], &80u16.to_le_bytes()].concat();
-    tell(&mut batch, 3, 5, &[], &server);
-    write(&mut batch, 3);
+    tell(&mut batch, 3, 5, P::None, P::B(&server));
+    write(&mut batch, 3, 10, 5);
     assert_eq!(stale_of(&batch), [""; 0]);
 }
 
@@ -371,38 +356,8 @@ fn connections_that_turn_out_to_be_accepted_are_others() {
 fn an_address_of_the_host_makes_ends_local() {
     let mut batch = Batch::new();
     snapshot(&mut batch, 10, 10, 1, "web");
-    let mut tuple = vec![2];
-    for (ip, port) in [([10, 0, 0, 1], 80u16), ([10, 0, 0, 2], 4000)] {
-        tuple.extend(ip);
-        tuple.extend(port.to_le_bytes());
-    }
-    push(
-        &mut batch,
-        1,
-        10,
-        EventKind::FdSnapshot,
-        &[
-            P::I(5),
-            P::I(3),
-            P::T(""),
-            P::W(0),
-            P::W(0),
-            P::I(0),
-            P::I(2),
-            P::B(&tuple),
-            P::None,
-        ],
-    );
-    let write = |batch: &mut Batch, ts| {
-        push(
-            batch,
-            ts,
-            10,
-            EventKind::Write,
-            &[P::I(1), P::B(b"x"), P::I(5), P::I(1)],
-        )
-    };
-    write(&mut batch, 2);
+    tell(&mut batch, 5, 3, P::B(&ends((1, 80), (2, 4000))), P::None);
+    write(&mut batch, 2, 10, 5);
     push(
         &mut batch,
         3,
@@ -410,305 +365,8 @@ fn an_address_of_the_host_makes_ends_local() {
         EventKind::InterfaceSnapshot,
         &[P::T("eth0"), P::B(&[10, 0, 0, 2]), P::B(&[255, 255, 255, 0]), P::None],
     );
-    write(&mut batch, 4);
+    write(&mut batch, 4, 10, 5);
     assert_eq!(stale_of(&batch), [""; 0]);
-}
-
-/// One act of a host: which, who, with whom, and how.
-type Act = (u8, u8, u8, u8);
-
-const WHO: [i64; 8] = [1, 5, 10, 11, 12, 20, 21, 30];
-const NAMES: [&str; 5] = ["sh", "bash", "cat", "sshd", "x\u{e9}"];
-const CGROUPS: [&[u8]; 3] = [
-    b"cpu=/\0",
-    b"cpu=/docker/27794335214c55a9f43dff8b00c77c22166ca97c4d9dfb6744818a0c3ecdb299\0",
-    b"cpu=/lxc/box\0",
-];
-
-pub(crate) fn act(batch: &mut Batch, ts: u64, (which, who, whom, how): Act) {
-    use crate::state::threads::{CHILD_IN_PIDNS, CLONE_FILES, CLONE_PARENT, CLONE_THREAD};
-    use EventKind as K;
-    let tid = WHO[usize::from(who % 8)];
-    let other = WHO[usize::from(whom % 8)];
-    let name = NAMES[usize::from(how % 5)];
-    let cgroups = CGROUPS[usize::from(how % 3)];
-    let flags = [0, CLONE_THREAD, CLONE_FILES, CLONE_PARENT, CHILD_IN_PIDNS][usize::from(how % 5)];
-    let number = i64::from(whom % 4) + 3;
-    let pair = |v6: bool| {
-        let mut tuple = vec![if v6 { 10 } else { 2 }];
-        for (ip, port) in [(1u8, 80u16 + u16::from(how % 3)), (1 + how % 2, 4000)] {
-            tuple.extend(if v6 { vec![ip; 16] } else { vec![10, 0, 0, ip] });
-            tuple.extend(port.to_le_bytes());
-        }
-        tuple
-    };
-    let end = |ip: u8, port: u16| [&[2, 10, 0, 0, ip][..], &port.to_le_bytes()].concat();
-    match which % 32 {
-        0 | 1 => {
-            // From the caller's side.
-            let mut params = vec![
-                P::I(other),
-                P::T(name),
-                P::B(b"-c\0"),
-                P::I(tid),
-                P::I(tid),
-                P::I(1),
-                P::T("/"),
-                P::I(9),
-            ];
-            params.extend([
-                P::I(0),
-                P::I(0),
-                P::W(0),
-                P::W(0),
-                P::W(0),
-                P::T(name),
-                P::B(cgroups),
-                P::W(flags),
-            ]);
-            params.extend([P::W(u32::from(how)), P::W(0), P::I(tid), P::I(tid), P::I(0)]);
-            if flags & CLONE_THREAD != 0 {
-                params[4] = P::I(tid);
-            }
-            push(batch, ts, tid, K::Clone, &params);
-        }
-        2 | 3 => {
-            let pid = if flags & CLONE_THREAD != 0 { other } else { tid };
-            let v = if how > 128 { 1 } else { tid };
-            let mut params = vec![
-                P::I(0),
-                P::T(name),
-                P::B(b"-d\0"),
-                P::I(tid),
-                P::I(pid),
-                P::I(other),
-                P::T("/"),
-                P::I(9),
-            ];
-            params.extend([
-                P::I(0),
-                P::I(0),
-                P::W(0),
-                P::W(0),
-                P::W(0),
-                P::T(name),
-                P::B(cgroups),
-                P::W(flags),
-            ]);
-            params.extend([P::W(u32::from(how)), P::W(0), P::I(v), P::I(v), P::I(i64::from(how))]);
-            push(batch, ts, tid, K::Clone, &params);
-        }
-        4 | 5 => {
-            let pid = if how % 7 == 0 { other } else { tid };
-            let mut params = vec![
-                P::I(0),
-                P::T(name),
-                P::B(b"x\0y\0"),
-                P::I(tid),
-                P::I(pid),
-                P::I(other),
-                P::None,
-                P::I(7),
-            ];
-            params.extend([
-                P::I(0),
-                P::I(0),
-                P::W(0),
-                P::W(0),
-                P::W(0),
-                P::T(name),
-                P::B(cgroups),
-                P::B(b"A=b\0"),
-            ]);
-            params.extend([
-                P::W(u32::from(how)),
-                P::I(tid),
-                P::W(1000),
-                P::W(1),
-                P::I(0),
-                P::I(1),
-                P::I(1),
-                P::I(7),
-            ]);
-            params.extend([P::I(8), P::I(9), P::W(5), P::T("/bin/x"), P::I(tid), P::W(6)]);
-            push(batch, ts, tid, K::Execve, &params);
-        }
-        6 => push(
-            batch,
-            ts,
-            tid,
-            K::Procexit,
-            &[
-                P::I(0),
-                P::I(0),
-                P::B(&[0]),
-                P::B(&[0]),
-                P::I([other, 0, -1][usize::from(how % 3)]),
-            ],
-        ),
-        7 => push(batch, ts, tid, K::Setsid, &[P::I(tid)]),
-        8 => push(
-            batch,
-            ts,
-            tid,
-            K::Setpgid,
-            &[P::I(0), P::I(other), P::I(i64::from(how % 2) * other)],
-        ),
-        9 => push(batch, ts, tid, K::Prctl, &[P::I(0), P::W(15), P::T(name), P::I(0)]),
-        10 => push(
-            batch,
-            ts,
-            tid,
-            K::Prctl,
-            &[P::I(0), P::W(36), P::None, P::I(i64::from(how % 2))],
-        ),
-        11 => push(
-            batch,
-            ts,
-            tid,
-            K::Chdir,
-            &[P::I(0), P::T(["/a", "b", ".."][usize::from(how % 3)])],
-        ),
-        12 => push(
-            batch,
-            ts,
-            tid,
-            [K::Setuid, K::Setgid][usize::from(how % 2)],
-            &[P::I(0), P::W(u32::from(whom % 3) * 500)],
-        ),
-        13 => {
-            let id = |bit: u8| P::W([0, 500, u32::MAX][usize::from((how >> bit) % 3)]);
-            push(
-                batch,
-                ts,
-                tid,
-                [K::Setresuid, K::Setresgid][usize::from(whom % 2)],
-                &[P::I(0), id(0), id(2), id(4)],
-            );
-        }
-        14 => push(
-            batch,
-            ts,
-            tid,
-            K::Capset,
-            &[
-                P::I(0),
-                P::I(i64::from(how)),
-                P::I(i64::from(whom)),
-                P::I(i64::from(how & whom)),
-            ],
-        ),
-        15 => push(batch, ts, tid, K::Unshare, &[P::I(0), P::W(1 << 20)]),
-        16 => {
-            let id = ["27794335214c", "box"][usize::from(how % 2)];
-            let json = format!(r#"{{"container":{{"id":"{id}","type":0,"name":"{name}","pod_sandbox_id":"box"}}}}"#);
-            push(batch, ts, -1, K::Container, &[P::T(&json)]);
-        }
-        17 => push(
-            batch,
-            ts,
-            -1,
-            K::Useradded,
-            &[P::W(500), P::W(500), P::T(name), P::T("/h"), P::T("/s"), P::T("")],
-        ),
-        18 => push(
-            batch,
-            ts,
-            -1,
-            K::Userdeleted,
-            &[P::W(500), P::W(500), P::T(name), P::T("/h"), P::T("/s"), P::T("")],
-        ),
-        19 => {
-            let name = ["/etc/passwd", "rel", "../x", "/tmp//a"][usize::from(how % 4)];
-            openat(batch, ts, tid, number, -100, name, 1);
-        }
-        20 => push(batch, ts, tid, K::Close, &[P::I(0), P::I(number)]),
-        21 => push(
-            batch,
-            ts,
-            tid,
-            K::Dup2,
-            &[P::I(i64::from(how % 4) + 3), P::I(number), P::I(i64::from(how % 4) + 3)],
-        ),
-        22 => push(
-            batch,
-            ts,
-            tid,
-            K::Socket,
-            &[P::I(number), P::W(2), P::W(1 + u32::from(how % 2)), P::W(0), P::W(0)],
-        ),
-        23 => push(
-            batch,
-            ts,
-            tid,
-            K::Bind,
-            &[P::I(0), P::B(&end(how % 3, 80)), P::I(number)],
-        ),
-        24 => push(
-            batch,
-            ts,
-            tid,
-            K::Connect,
-            &[P::I(0), P::B(&pair(false)), P::I(number), P::B(&end(1, 4000))],
-        ),
-        25 => push(
-            batch,
-            ts,
-            tid,
-            K::Sendto,
-            &[P::I(1), P::B(b"x"), P::I(number), P::I(1), P::B(&pair(how > 128))],
-        ),
-        26 => push(
-            batch,
-            ts,
-            tid,
-            K::Recvfrom,
-            &[P::I(1), P::B(b"x"), P::B(&pair(how > 128)), P::I(number), P::I(1)],
-        ),
-        27 if how % 4 == 0 => snapshot(batch, tid, tid, other, name),
-        27 if how % 4 == 1 => snapshot(batch, tid, other, 1, name),
-        28 if how % 4 == 0 => push(batch, ts, tid, K::ThreadGuessed, &[P::I(i64::from(how & 16 != 0))]),
-        29 => push(
-            batch,
-            ts,
-            tid,
-            K::Fcntl,
-            &[P::I(number + 1), P::I(number), P::I(1), P::I(0)],
-        ),
-        30 => push(
-            batch,
-            ts,
-            tid,
-            K::Prlimit,
-            &[
-                P::I(0),
-                P::I(i64::from(how)),
-                P::I(9),
-                P::I(9),
-                P::I(9),
-                P::I(other),
-                P::W(7),
-            ],
-        ),
-        _ => push(batch, ts, tid, K::Write, &[P::I(1), P::B(b"x"), P::I(number), P::I(1)]),
-    }
-}
-
-pub(crate) fn acts(batch: &mut Batch, begun: u64, acts: &[Act]) {
-    for (at, act_at) in acts.iter().enumerate() {
-        // Now and then so much later that numbers are free again.
-        let ts = begun + at as u64 * if act_at.3 % 16 == 0 { 3_000_000_000 } else { 1000 };
-        act(batch, ts, *act_at);
-        for tid in WHO {
-            push(
-                batch,
-                ts + 1,
-                tid,
-                EventKind::Write,
-                &[P::I(1), P::B(b"x"), P::I(i64::from(act_at.2 % 4) + 3), P::I(1)],
-            );
-        }
-    }
 }
 
 #[test]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tiercel.printable import printable
 from tiercel.rules import writing
 from tiercel.rules.explain.clauses import AND, NOT, OR, TEST, Clause, fields_of
 from tiercel.rules.explain.judge import Verdict
-from tiercel.rules.problems import printable
 from tiercel.rules.tree import Call, Check, Operand
 
 LONGEST = 120

@@ -34,8 +34,9 @@ class KafkaSink:
                     timeout=self._timeout,
                     done=said.append,
                 )
+            except joint.MissingTopicError as error:
+                raise AwayError("not reachable", str(error)) from None
             except KafkaError as error:
-                self._must_be_there(error)
                 raise RefusedError("not taken", str(error)) from None
             if not taken:
                 raise AwayError("not reachable", "the client's queue is full")
@@ -48,15 +49,9 @@ class KafkaSink:
             raise AwayError("no answer", f"{self._client.get('bootstrap.servers')} within {self._timeout:g} s")
         self._sent = None
         if said[0] is not None:
-            self._must_be_there(said[0])
+            # No fault of the alert where the topic is missing or the broker away.
+            self.check()
             raise FailedError("not delivered", f"{self._topic}: {said[0]}")
-
-    def _must_be_there(self, error: object) -> None:
-        """A topic that is missing may be made, a broker come back: no fault of the alert, which waits for it."""
-        try:
-            joint.check(self._client, [self._topic], timeout=5)
-        except KafkaError as missing:
-            raise AwayError("not reachable", f"{missing} ({error})") from None
 
     def _opened(self) -> joint.KafkaProducer:
         if self._producer is None:

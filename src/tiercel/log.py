@@ -2,19 +2,13 @@
 
 import json
 import logging
-import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from tiercel.printable import printable
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-# Names from outside stand in messages: none of them ends a line or drives a terminal.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
 
 
 def setup(level: str = "info", format: str = "text", stream: TextIO | None = None) -> None:  # noqa: A002
@@ -41,7 +35,7 @@ class TextFormatter(logging.Formatter):
         when = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         context = "".join(f" {key}={value}" for key, value in _context(record).items())
         logger = record.name.removeprefix("tiercel.")
-        line = _UNSEEN.sub(_escaped, f"{when} {record.levelname} {logger}: {record.getMessage()}{context}")
+        line = printable(f"{when} {record.levelname} {logger}: {record.getMessage()}{context}")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -105,8 +105,12 @@ def test_throttled_alerts_and_their_counts_are_the_matches_here_and_in_history(t
     stored, _ = run("alerts", "--since", "5000w", "--limit", "1000000", "--dsn", dsn)
 
     def by_id(alerts: list[dict[str, Any]]) -> dict[str, tuple[object, ...]]:
-        return {alert["id"]: (alert["output"], alert.get("suppressed"), alert.get("summary")) for alert in alerts}
+        return {
+            alert["id"]: (alert["output"], alert["rules_version"], alert.get("suppressed"), alert.get("summary"))
+            for alert in alerts
+        }
 
+    assert {len(alert["rules_version"]) for alert in few} == {64}
     assert by_id(stored) == by_id(few)
     lines = tiercel("alerts", "--since", "5000w", "--limit", "1000000", "--dsn", dsn, home=tmp_path).stdout
     assert lines.count(" more alerts of this rule suppressed in 1 s: ") == sum(summed for _, summed in told) > 0

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from tiercel.local import bundled_capture
+from tiercel.rules.load import library, load
 
 sys.path.insert(0, str(Path(__file__).parent))
 from run import one_line, tiercel
@@ -112,6 +113,8 @@ def test_list(tmp_path: Path) -> None:
     table = tiercel("rules", "list", home=tmp_path)
     assert table.returncode == 0
     assert SHELL in table.stdout
+    narrow = tiercel("rules", "list", home=tmp_path, COLUMNS="80").stdout.splitlines()
+    assert len(narrow) == 1 + len(load(library()).rules), "a rule a line"
     page = tiercel("rules", "list", "Shell spawned*", home=tmp_path)
     assert "child_of_a_server, executed" in page.stdout
     assert "own_commands: proc.pname =, proc.cmdline startswith" in page.stdout

@@ -15,6 +15,7 @@ from tiercel.testing import truth
 DELETED = " (deleted)"
 # Why a fact may differ from /proc; each is checked where it is used, and counted.
 REASONS = {
+    "own name": "a name that a thread gives itself is not its program's, as in Falco; /proc has it",
     "path as given": "a path is what the program gave, from its own root: links in it are not followed; it leads there",
     "renamed": "a path is what it was when the file was opened",
     "unnamed file": "O_TMPFILE makes a file without a name: it has name and type of its folder, as in Falco",
@@ -123,6 +124,8 @@ class Comparison:
             reasons = []
             if name == "cwd" and _leads_to(pid, known["cwd"], Path(f"/proc/{pid}/cwd")):
                 reasons.append("path as given")
+            if name == "comm" and self._from_events and self._cases[pid] == "names":
+                reasons.append("own name")
             self.fact(where, name, known[name], value, reasons)
 
     def _descriptors(self, where: str, pid: int, known: dict[str, Any], true: dict[int, truth.Descriptor]) -> None:

@@ -280,8 +280,8 @@ def test_field_rules_say_what_falco_said(name: str) -> None:
 def compared(mine: dict[str, Any] | None, real: dict[str, Any] | None) -> tuple[str, object]:
     """Whether two alerts are equal, different for a known reason, or different; and in what."""
     if mine is None or real is None:
-        rule = (mine or real or {})["rule"]
-        return ("explained" if real is None and rule in ONLY_OURS else "unexplained"), "only one has it"
+        ours = mine is not None and mine["rule"] in ONLY_OURS
+        return ("explained" if ours else "unexplained"), "only one has it"
     text = real["output"].split(f"{real['priority']} ", 1)[1]
     if mine["message"] == text:
         return "equal", None

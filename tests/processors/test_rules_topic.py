@@ -281,6 +281,37 @@ def test_a_set_that_was_current_before_compaction_goes_as_well(client: dict[str,
         open_topic().compiled(old.version)
 
 
+def test_records_of_messages_that_nobody_has_met_hold_nothing_up(open_topic: Open, client: dict[str, str]) -> None:
+    topic, first, second = open_topic(), made("first"), made("second")
+    adoption = Adoption(topic, first, lambda _: (0, 11), lambda _: 0)
+    topic.publish(first)
+    assert adoption.settle(0, 0).names == ["first"]
+    write(client, (b"partition/raw/0", rollout.pack(((0, first.version), (rollout.NEVER - 1, first.version)))))
+    topic.catch_up()
+    adoption.wanted = second
+    assert adoption.settle(0, 20).names == ["second"]
+
+
+def test_while_no_broker_answers_rules_that_count_go_on(open_topic: Open) -> None:
+    topic, first, second = open_topic(), made("first"), made("second")
+    away: list[KafkaError] = []
+
+    def bounds(_: int) -> tuple[int, int]:
+        for error in away:
+            raise error
+        return 0, 1
+
+    adoption = Adoption(topic, first, bounds, lambda _: 0)
+    topic.publish(first)
+    assert adoption.settle(0, 0).names == ["first"]
+    adoption.wanted = second
+    away.append(KafkaError("no answer"))
+    assert adoption.settle(0, 1).names == ["first"]
+    assert adoption.settled(0, 2), "it is not asked for every message"
+    away.clear()
+    assert adoption.settle(0, 3).names == ["second"]
+
+
 def test_a_record_that_may_still_arrive_lets_nobody_go_on_without_it(
     open_topic: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,3 +83,11 @@ def test_replay_says_what_rules_cost(tmp_path: Path) -> None:
     assert all(json.loads(line)["rule"] for line in done.stdout.splitlines())
     for part in ("events that a rule may match", "predicate", "ns each", "Sensitive file read"):
         assert part in done.stderr
+
+
+@pytest.mark.parametrize("width", ["80", "200"])
+def test_what_rules_cost_is_shown_at_any_width(tmp_path: Path, width: str) -> None:
+    done = tiercel("replay", bundled_capture(), "--profile", "--json", home=tmp_path, COLUMNS=width)
+    header = next(line for line in done.stderr.splitlines() if line.startswith("predicate"))
+    assert header.split() == ["predicate", "rules", "tests", "held", "ns", "each", "ms"]
+    assert len(header) > 80, "predicates in a file are not cut as for a terminal"

@@ -100,6 +100,7 @@ def test_the_documented_example(tmp_path: Path) -> None:
         ("- execve:\n  by: {as: it, exe: /bin/sh}\n- execve:\n  by: {as: it, exe: /bin/id}\n- openat: /x\n  by: "
          "{as: it}",
          "%proc.name %evt.num", "id 3"),
+        ("- execve:\n  by: {as: it, exe: /bin/sh}\n- openat: /x\n  by: it", "%proc.exepath %evt.num", "/bin/sh 2"),
         ("- execve:\n  by: /bin/id\n  before: /usr/bin/python3\n- openat: /x\n  by: /bin/id",
          "%proc.exepath", "/bin/id"),
     ],

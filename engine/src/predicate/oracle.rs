@@ -6,7 +6,7 @@ use super::{
     RuleSet,
     literal::Literal,
     operand::Operand,
-    plan::{NodeRow, Plan},
+    plan::{Matching, NodeRow, Plan},
     test::Test,
 };
 use crate::{
@@ -14,13 +14,49 @@ use crate::{
     value::{Facts, FieldArg, Value},
 };
 
-/// What node `index` says of an event, by recursion over the rows.
-fn holds<F: Facts>(plan: &Plan, operands: &[Operand], index: usize, event: &F) -> bool {
-    match &plan.nodes[index] {
-        NodeRow::All(children) => children.iter().all(|&child| holds(plan, operands, child, event)),
-        NodeRow::Any(children) => children.iter().any(|&child| holds(plan, operands, child, event)),
-        NodeRow::Not(child) => !holds(plan, operands, *child, event),
-        NodeRow::Test(row) => Test::compile(row, operands).unwrap().matches(event),
+/// Judges by recursion over the rows.
+struct Plain {
+    plan: Plan,
+    /// By number of the node.
+    tests: Vec<Option<Test>>,
+}
+
+impl Plain {
+    fn new(plan: &str) -> Plain {
+        let plan = Plan::parse(plan).unwrap();
+        let mut operands = Vec::new();
+        for row in &plan.operands {
+            operands.push(Operand::compile(row, &operands).unwrap());
+        }
+        let test = |row: &NodeRow| match row {
+            NodeRow::Test(row) => Some(Test::compile(row, &operands).unwrap()),
+            _ => None,
+        };
+        let tests = plan.nodes.iter().map(test).collect();
+        Plain { plan, tests }
+    }
+
+    fn holds<F: Facts>(&self, index: usize, event: &F) -> bool {
+        match &self.plan.nodes[index] {
+            NodeRow::All(children) => children.iter().all(|&child| self.holds(child, event)),
+            NodeRow::Any(children) => children.iter().any(|&child| self.holds(child, event)),
+            NodeRow::Not(child) => !self.holds(*child, event),
+            NodeRow::Test(_) => self.tests[index].as_ref().unwrap().matches(event),
+        }
+    }
+
+    /// The rules that match an event.
+    fn evaluate<F: Facts>(&self, event: &F) -> Vec<u32> {
+        let rules = &self.plan.rules;
+        let code = event.kind().code();
+        let mut matched: Vec<u32> = (0..rules.len())
+            .filter(|&rule| rules[rule].codes.contains(&code) && self.holds(rules[rule].node, event))
+            .map(|rule| rule as u32)
+            .collect();
+        if self.plan.matching == Matching::First {
+            matched.truncate(1);
+        }
+        matched
     }
 }
 
@@ -56,36 +92,46 @@ const OPERANDS: &str = r#"[{"field":{"name":"proc.name"}},{"field":{"name":"fd.n
     {"field":{"name":"evt.type"}},{"field":{"name":"proc.aname"}},{"field":{"name":"proc.pname"}},
     {"call":{"name":"toupper","args":[0]}},{"field":{"name":"user.uid"}},{"field":{"name":"evt.num"}}]"#;
 
+/// A plan with a rule for each node and its codes.
+fn text_of(matching: &str, operands: &str, nodes: &[String], rules: impl Iterator<Item = (usize, Vec<u16>)>) -> String {
+    let rules: Vec<String> = rules
+        .enumerate()
+        .map(|(number, (node, codes))| {
+            format!(
+                r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{node},"codes":{codes:?},"sha256":""}}"#
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"format":1,"version":"v","matching":"{matching}","operands":{operands},"nodes":[{}],"rules":[{}]}}"#,
+        nodes.join(","),
+        rules.join(",")
+    )
+}
+
 fn a_plan() -> impl Strategy<Value = String> {
     let shape = prop::collection::vec((0..3u8, any::<[prop::sample::Index; 3]>()), 1..24);
-    (shape, prop::collection::vec(any::<prop::sample::Index>(), 1..100), any::<bool>()).prop_map(|(shape, roots, all)| {
-        let mut nodes: Vec<String> = TESTS.iter().map(|test| format!(r#"{{"test":{test}}}"#)).collect();
-        for (kind, picks) in shape {
-            let [a, b, c] = picks.map(|pick| pick.index(nodes.len()));
-            nodes.push(match kind {
-                0 => format!(r#"{{"all":[{a},{b},{c}]}}"#),
-                1 => format!(r#"{{"any":[{a},{b}]}}"#),
-                _ => format!(r#"{{"not":{a}}}"#),
-            });
-        }
-        let codes: Vec<u16> = [EventKind::Openat, EventKind::Close, EventKind::Execve].map(EventKind::code).to_vec();
-        let rules: Vec<String> = roots
-            .iter()
-            .enumerate()
-            .map(|(number, root)| {
-                let node = root.index(nodes.len());
-                format!(
-                    r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{node},"codes":{codes:?},"sha256":""}}"#
-                )
-            })
-            .collect();
-        let matching = if all { "all" } else { "first" };
-        format!(
-            r#"{{"format":1,"version":"v","matching":"{matching}","operands":{OPERANDS},"nodes":[{}],"rules":[{}]}}"#,
-            nodes.join(","),
-            rules.join(",")
-        )
-    })
+    (
+        shape,
+        prop::collection::vec(any::<prop::sample::Index>(), 1..100),
+        any::<bool>(),
+    )
+        .prop_map(|(shape, roots, all)| {
+            let mut nodes: Vec<String> = TESTS.iter().map(|test| format!(r#"{{"test":{test}}}"#)).collect();
+            for (kind, picks) in shape {
+                let [a, b, c] = picks.map(|pick| pick.index(nodes.len()));
+                nodes.push(match kind {
+                    0 => format!(r#"{{"all":[{a},{b},{c}]}}"#),
+                    1 => format!(r#"{{"any":[{a},{b}]}}"#),
+                    _ => format!(r#"{{"not":{a}}}"#),
+                });
+            }
+            let codes: Vec<u16> = [EventKind::Openat, EventKind::Close, EventKind::Execve]
+                .map(EventKind::code)
+                .to_vec();
+            let rules = roots.iter().map(|root| (root.index(nodes.len()), codes.clone()));
+            text_of(if all { "all" } else { "first" }, OPERANDS, &nodes, rules)
+        })
 }
 
 /// Processes and descriptors as a host has them: few, each with the same facts whenever its version is the same.
@@ -136,26 +182,12 @@ proptest! {
     #[test]
     fn the_graph_says_what_a_plain_evaluator_says(plan in a_plan(), events in prop::collection::vec(an_event(), 1..40)) {
         let mut rules = RuleSet::new(&plan).unwrap();
-        let rows = Plan::parse(&plan).unwrap();
-        let mut operands = Vec::new();
-        for row in &rows.operands {
-            operands.push(Operand::compile(row, &operands).unwrap());
-        }
+        let plain = Plain::new(&plan);
         for (kind, process, fd) in events {
             let event = literal(kind, process, fd);
             let mut found = Vec::new();
             rules.evaluate(&event, &mut found);
-            let mut wanted: Vec<u32> = Vec::new();
-            if kind < 3 {
-                wanted = (0..rows.rules.len())
-                    .filter(|&rule| holds(&rows, &operands, rows.rules[rule].node, &event))
-                    .map(|rule| rule as u32)
-                    .collect();
-                if rows.matching == super::plan::Matching::First {
-                    wanted.truncate(1);
-                }
-            }
-            prop_assert_eq!(found, wanted);
+            prop_assert_eq!(found, plain.evaluate(&event));
         }
     }
 
@@ -388,29 +420,19 @@ fn a_live_plan() -> impl Strategy<Value = String> {
                 _ => format!(r#"{{"not":{a}}}"#),
             });
         }
-        let rules: Vec<String> = roots
-            .iter()
-            .enumerate()
-            .map(|(number, (root, some))| {
-                let codes: Vec<u16> = crate::generated::events::KINDS
-                    .into_iter()
-                    .filter(|kind| some % 3 > 0 || (*kind as u16) % 2 == u16::from(some % 2) || *kind == EventKind::Write)
-                    .map(EventKind::code)
-                    .collect();
-                let node = root.index(nodes.len());
-                format!(
-                    r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{node},"codes":{codes:?},"sha256":""}}"#
-                )
-            })
-            .collect();
-        let matching = if all { "all" } else { "first" };
+        let codes = |some: u8| {
+            crate::generated::events::KINDS
+                .into_iter()
+                .filter(|kind| {
+                    !some.is_multiple_of(3) || (*kind as u16) % 2 == u16::from(some % 2) || *kind == EventKind::Write
+                })
+                .map(EventKind::code)
+                .collect()
+        };
+        let rules = roots.iter().map(|(root, some)| (root.index(nodes.len()), codes(*some)));
         let operands: Vec<&str> = LIVE.iter().map(|(operand, _)| *operand).collect();
-        format!(
-            r#"{{"format":1,"version":"v","matching":"{matching}","operands":[{}],"nodes":[{}],"rules":[{}]}}"#,
-            operands.join(","),
-            nodes.join(","),
-            rules.join(",")
-        )
+        let operands = format!("[{}]", operands.join(","));
+        text_of(if all { "all" } else { "first" }, &operands, &nodes, rules)
     })
 }
 
@@ -418,34 +440,21 @@ fn a_live_plan() -> impl Strategy<Value = String> {
 fn live_processes_are_judged_as_a_plain_evaluator_does() {
     use crate::{
         event::Batch,
-        host::{Host, tests::acts},
-        state::{Limits, tests::snapshot},
+        host::Host,
+        state::{
+            Limits,
+            tests_acts::{Act, acts},
+            tests_events::snapshot,
+        },
     };
     let cases = std::env::var("CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(50);
-    let story = prop::collection::vec(any::<(u8, u8, u8, u8)>(), 1..25);
+    let story = prop::collection::vec(any::<Act>(), 1..25);
     proptest!(ProptestConfig::with_cases(cases), |(plan in a_live_plan(), story in story)| {
         let mut rules = RuleSet::new(&plan).unwrap();
-        let rows = Plan::parse(&plan).unwrap();
-        let mut operands = Vec::new();
-        for row in &rows.operands {
-            operands.push(Operand::compile(row, &operands).unwrap());
-        }
-        let tests: Vec<Option<Test>> = rows
-            .nodes
-            .iter()
-            .map(|row| if let NodeRow::Test(row) = row { Some(Test::compile(row, &operands).unwrap()) } else { None })
-            .collect();
-        fn plain<F: Facts>(rows: &Plan, tests: &[Option<Test>], node: usize, event: &F) -> bool {
-            match &rows.nodes[node] {
-                NodeRow::All(children) => children.iter().all(|&child| plain(rows, tests, child, event)),
-                NodeRow::Any(children) => children.iter().any(|&child| plain(rows, tests, child, event)),
-                NodeRow::Not(child) => !plain(rows, tests, *child, event),
-                NodeRow::Test(_) => tests[node].as_ref().unwrap().matches(event),
-            }
-        }
+        let plain = Plain::new(&plan);
         let mut host = Host::new(Limits::default());
         let mut batch = Batch::new();
         snapshot(&mut batch, 1, 1, 0, "init");
@@ -456,14 +465,7 @@ fn live_processes_are_judged_as_a_plain_evaluator_does() {
         host.each(&batch, "box", |view| {
             let mut found = Vec::new();
             rules.evaluate(view, &mut found);
-            let code = view.kind().code();
-            let mut wanted: Vec<u32> = (0..rows.rules.len())
-                .filter(|&rule| rows.rules[rule].codes.contains(&code) && plain(&rows, &tests, rows.rules[rule].node, view))
-                .map(|rule| rule as u32)
-                .collect();
-            if rows.matching == super::plan::Matching::First {
-                wanted.truncate(1);
-            }
+            let wanted = plain.evaluate(view);
             if found != wanted && wrong.is_none() {
                 wrong = Some((view.number, view.kind(), found, wanted));
             }
@@ -475,21 +477,9 @@ fn live_processes_are_judged_as_a_plain_evaluator_does() {
 #[test]
 fn a_test_that_never_holds_is_not_counted_as_one_that_did() {
     let globs = ["/etc/p*x", "/etc/pa*x", "/etc/pas*x"];
-    let nodes = globs
-        .map(|glob| format!(r#"{{"test":{{"left":0,"op":"glob","values":["{glob}"]}}}}"#))
-        .join(",");
-    let rules: Vec<String> = (0..3)
-        .map(|number| {
-            format!(
-                r#"{{"name":"r{number}","source":"syscall","priority":"Debug","tags":[],"output":"","node":{number},"codes":[{}],"sha256":""}}"#,
-                EventKind::Openat.code()
-            )
-        })
-        .collect();
-    let plan = format!(
-        r#"{{"format":1,"version":"v","matching":"all","operands":[{{"field":{{"name":"fd.name"}}}}],"nodes":[{nodes}],"rules":[{}]}}"#,
-        rules.join(",")
-    );
+    let nodes = globs.map(|glob| format!(r#"{{"test":{{"left":0,"op":"glob","values":["{glob}"]}}}}"#));
+    let rules = (0..3).map(|node| (node, vec![EventKind::Openat.code()]));
+    let plan = text_of("all", r#"[{"field":{"name":"fd.name"}}]"#, &nodes, rules);
     let mut rules = RuleSet::new(&plan).unwrap();
     rules.measure();
     let mut event = Literal::new(EventKind::Openat);

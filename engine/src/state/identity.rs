@@ -121,9 +121,8 @@ impl State {
             self.for_process(slot, |thread| {
                 (thread.sid, thread.vpgid, thread.pgid) = (session, session, pid);
             });
-            // Whichever of its threads asked.
-            self.threads.touch_group(slot);
-            return self.changed_for_all(self.threads.main(slot).unwrap_or(slot));
+            // Whichever of its threads asked; and who leads a session is a fact of all that are in it.
+            return self.threads.touch_all();
         }
         let (Some(process), Some(group)) = (event.int(1), event.int(2)) else {
             return;

@@ -25,7 +25,7 @@ impl Interfaces {
 
     /// True if the address was new.
     pub fn add(&mut self, addr: &[u8], netmask: &[u8]) -> bool {
-        if self.v4.len() + self.v6.len() >= LIMIT {
+        if self.count() >= LIMIT {
             return false;
         }
         if let Ok(addr) = <[u8; 4]>::try_from(addr) {

@@ -308,6 +308,10 @@ impl State {
 #[path = "tests.rs"]
 pub(crate) mod tests;
 #[cfg(test)]
+pub(crate) mod tests_acts;
+#[cfg(test)]
+pub(crate) mod tests_events;
+#[cfg(test)]
 mod tests_files;
 #[cfg(test)]
 mod tests_kernel;

@@ -254,21 +254,19 @@ impl State {
         };
         let accepted =
             |fd: &Fd| matches!(fd.socket, Socket::Pair(source, _) if fd.role == Role::Client && source.port == port);
-        if self.threads[owner].fds.any(|_, fd| accepted(fd)) {
-            let numbers: Vec<i64> = self.threads[owner]
-                .fds
-                .iter()
-                .filter(|(_, fd)| accepted(fd))
-                .map(|(number, _)| number)
-                .collect();
-            for number in numbers {
-                if let Some(fd) = self.fd_mut(slot, number)
-                    && let Socket::Pair(source, destination) = fd.socket
-                {
-                    fd.socket = Socket::Pair(destination, source);
-                    fd.role = Role::Server;
-                    fd.rename();
-                }
+        let numbers: Vec<i64> = self.threads[owner]
+            .fds
+            .iter()
+            .filter(|(_, fd)| accepted(fd))
+            .map(|(number, _)| number)
+            .collect();
+        for number in numbers {
+            if let Some(fd) = self.fd_mut(slot, number)
+                && let Socket::Pair(source, destination) = fd.socket
+            {
+                fd.socket = Socket::Pair(destination, source);
+                fd.role = Role::Server;
+                fd.rename();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Descriptors where libsinsp keeps what is no longer there (docs/differences.md).
 
-use super::tests::{P, name, openat, push, run, snapshot};
+use super::tests::{name, run};
+use super::tests_events::{P, openat, push, snapshot};
 use crate::event::Batch;
 use crate::generated::events::EventKind as K;
 

@@ -1,7 +1,8 @@
 //! What a live comparison with the kernel's own answers found (tests/e2e/test_differential.py).
 
 use super::fds::FdKind;
-use super::tests::{P, clone, clone_as, name, openat, push, run, snapshot};
+use super::tests::{name, run};
+use super::tests_events::{P, clone, clone_as, openat, push, snapshot};
 use super::threads::CLONE_THREAD;
 use crate::event::Batch;
 use crate::generated::events::EventKind as K;

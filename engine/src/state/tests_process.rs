@@ -1,6 +1,7 @@
 //! Processes: what libsinsp leaves out or has otherwise (docs/differences.md), and what the host tells while events wait.
 
-use super::tests::{P, clone, exec, openat, push, run, snapshot};
+use super::tests::run;
+use super::tests_events::{P, clone, exec, openat, push, snapshot};
 use super::threads::CLONE_THREAD;
 use crate::event::Batch;
 use crate::generated::events::EventKind as K;

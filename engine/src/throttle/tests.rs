@@ -8,7 +8,7 @@ use crate::generated::events::EventKind;
 use crate::generated::fields::Field;
 use crate::host::Host;
 use crate::host::tests::header;
-use crate::state::tests::{P, openat, push, snapshot};
+use crate::state::tests_events::{P, openat, push, snapshot};
 use crate::value::FieldArg;
 
 const BASE: u64 = 1_000_000_000_000;

@@ -3,8 +3,8 @@
 from tiercel.rules.profile import Profile
 
 MOST = 20
-_NARROWEST = 80
-_FILE = 160
+# Widths: of a terminal at least, of a file, of all columns but the first.
+_NARROWEST, _FILE, _NUMBERS = 80, 160, 50
 
 
 def show(profile: Profile) -> None:
@@ -15,7 +15,6 @@ def show(profile: Profile) -> None:
     # Numbers are what a profile is for: what is narrow, or no terminal, cuts predicates and not them.
     console = Console(stderr=True, highlight=False)
     console.width = max(console.width, _NARROWEST) if console.is_terminal else _FILE
-    text = max(20, console.width - 50)
     each = profile.ns / profile.events if profile.events else 0
     console.print(
         f"Profile: {profile.events:,} events that a rule may match, {profile.ns / 1e6:,.1f} ms, {each:,.0f} ns each"
@@ -34,7 +33,7 @@ def show(profile: Profile) -> None:
     for rule in profile.rules[:MOST]:
         rules.add_row(rule.name, f"{rule.tests:,.0f}", f"{rule.alone:,}", f"{rule.matches:,}", f"{rule.ns / 1e6:,.2f}")
     for table, left in ((rules, len(profile.rules)), (tests, len(profile.predicates))):
-        table.columns[0].no_wrap, table.columns[0].max_width = True, text
+        table.columns[0].no_wrap, table.columns[0].max_width = True, console.width - _NUMBERS
         for column in table.columns[1:]:
             column.justify, column.no_wrap = "right", True
         console.print(table)

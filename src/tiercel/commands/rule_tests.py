@@ -40,7 +40,7 @@ def test(
     A failure says what came instead, and the clause on which the rule failed. Exit status 1 if a test fails.
     How tests are written: docs/rule-tests.md.
     """
-    from tiercel.rules.problems import printable
+    from tiercel.printable import printable
     from tiercel.rules.testing.coverage import Coverage
     from tiercel.rules.testing.junit import write
     from tiercel.rules.testing.run import Runner

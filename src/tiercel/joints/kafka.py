@@ -139,7 +139,8 @@ class KafkaProducer:
                 if left <= 0:
                     return False
             except ck.KafkaException as error:
-                raise KafkaError(f"message to {topic} refused: {error.args[0].str()}") from None
+                kind = MissingTopicError if error.args[0].code() == ck.KafkaError._UNKNOWN_TOPIC else KafkaError
+                raise kind(f"message to {topic} refused: {error.args[0].str()}") from None
             else:
                 self._producer.poll(0)
                 return True

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from tiercel.joints import kafka as joint
 from tiercel.schemas import topics
+from tiercel.sinks.alerts.base import Alert, AwayError
+from tiercel.sinks.alerts.kafka import KafkaSink
 from tiercel.testing import builders
 from tiercel.testing.alert_server import AlertServer
 from tiercel.testing.kafka_server import KafkaServer
@@ -68,6 +71,31 @@ def produce(client: dict[str, Any], names: Sequence[str], **fields: object) -> N
         assert producer.send(topics.ALERTS, b"host-1", builders.alert(name, **fields), number % 2, timeout=5)
     assert producer.flush() == 0
     producer.close()
+
+
+def test_a_topic_that_is_missing_is_waited_for(broker: dict[str, Any]) -> None:
+    # Else the client itself hopes for the topic for half a minute.
+    client = {**broker, "topic.metadata.propagation.max.ms": 300}
+    alert, sink = Alert.of(builders.alert("a")), KafkaSink(client, "elsewhere", timeout=2)
+    reasons: list[str] = []
+
+    def arrives() -> bool:
+        try:
+            sink.send(alert)
+        except AwayError as error:
+            reasons.append(str(error))
+            return False
+        return True
+
+    with closing(sink):
+        # First it is sent in vain, then not even taken.
+        assert not any(arrives() for _ in range(5))
+        assert any("has no topic elsewhere" in reason for reason in reasons)
+        assert any("Unknown topic" in reason for reason in reasons)
+        admin = AdminClient(broker)
+        admin.create_topics([NewTopic("elsewhere", 1, 1)])["elsewhere"].result()
+        assert eventually(arrives, 30)
+    assert joint.ends(broker, "elsewhere", [0]) == {0: 1}
 
 
 def ids(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ use super::*;
 use crate::event::Batch;
 use crate::generated::events::EventKind as K;
 use crate::state::State;
-use crate::state::tests::{P, clone, exec, openat, push, snapshot};
+use crate::state::tests_events::{P, clone, exec, openat, push, snapshot};
 use crate::state::threads::{CLONE_THREAD, MAX_ANCESTORS};
 
 const SECOND: u64 = 1_000_000_000;

@@ -9,7 +9,7 @@ use crate::generated::events::{EventKind as K, KINDS};
 use crate::host::Host;
 use crate::host::tests::header;
 use crate::state::Limits;
-use crate::state::tests::{P, clone, exec, openat, push, snapshot};
+use crate::state::tests_events::{P, clone, exec, openat, push, snapshot};
 use crate::state::threads::CLONE_THREAD;
 use crate::throttle::tests::throttled;
 
