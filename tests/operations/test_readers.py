@@ -35,12 +35,12 @@ def told(*asked: Reader) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def message(host: str, threads: int) -> bytes:
+def message(host: str, threads: int, first: int = 1) -> bytes:
     batch = Batch()
     now = time.time_ns() - 150_000_000
     for tid in range(10, 10 + threads):
         batch.append("getcwd", time=now, tid=tid, params=[0, "/"])
-    header: dict[str, Any] = {"host_id": host, "host": host, "boot_id": "b", "run": 1, "first_seq": 1}
+    header: dict[str, Any] = {"host_id": host, "host": host, "boot_id": "b", "run": 1, "first_seq": first}
     body = encode_raw(batch, 0, len(batch), header | {"produced": 0, "delivered": 0})
     return avro.frame("raw_batch", body)
 
@@ -81,7 +81,7 @@ def test_rules_are_counted_within_bounds(monkeypatch: pytest.MonkeyPatch) -> Non
     worker = Worker(None)
     for number, name in enumerate(["a", "b", "c", "d", "a"]):
         worker.use(rules(name))
-        worker.handle(0, number, b"web1", message("web1", 1))
+        worker.handle(0, number, b"web1", message("web1", 1, number + 1))
     assert worker.counters.rules == {"a": 2, "b": 1, "other": 2}
 
 

@@ -237,7 +237,7 @@ def test_the_layouts_are_those_of_the_object() -> None:
         ("counters", core._Counters),
         ("switches", core._Switches),
         ("mark", core._Mark),
-        ("per_cpu", core._PerCpu),
+        ("per_cpu", core.PerCpu),
     ):
         found = re.search(rf"STRUCT '{name}' size=(\d+) vlen=(\d+)\n((?:\t.*\n)+)", dump)
         assert found

@@ -128,7 +128,7 @@ def test_a_config_map_of_kubernetes_that_is_swapped(watch: Watch, tmp_path: Path
 def test_a_bad_set_is_refused_with_all_its_errors_and_the_old_one_goes_on(watch: Watch, file: Path) -> None:
     watched = watch(file)
     current = watched.reloader.current
-    file.write_text(RULE.format("two").replace("openat", "opnat") + RULE.format("three").replace("NOTICE", "LOUD"))
+    at_once(file, RULE.format("two").replace("openat", "opnat") + RULE.format("three").replace("NOTICE", "LOUD"))
     errors = watched.refused()
     assert [error.startswith(f"{file}:") for error in errors] == [True, True]
     assert {error.split(":")[1] for error in errors} == {"3", "10"}

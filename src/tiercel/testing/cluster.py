@@ -76,7 +76,7 @@ class Cluster:
         self._stack = ExitStack()
         self.kafka: KafkaServer
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        # Where each stage tells of itself: /metrics, /healthz, /readyz.
+        # Where each stage, as last started, tells of itself: /metrics, /healthz, /readyz.
         self.ports: dict[str, int] = {}
 
     def __enter__(self) -> "Cluster":
@@ -103,6 +103,7 @@ class Cluster:
 
     def start(self, stage: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a stage (again); its log goes on in the cluster's folder."""
+        self.ports[stage] = free_port()
         environment = {
             **os.environ,
             "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
@@ -110,7 +111,7 @@ class Cluster:
             "TIERCEL_STORE_DSN": self._dsn,
             "TIERCEL_API_SOCKET": str(self.socket),
             "TIERCEL_COLLECTOR_SPOOL": str(self.directory / "spool"),
-            "TIERCEL_OPERATIONS_LISTEN": f"127.0.0.1:{self.ports.setdefault(stage, free_port())}",
+            "TIERCEL_OPERATIONS_LISTEN": f"127.0.0.1:{self.ports[stage]}",
             "PYTHONUNBUFFERED": "1",
             **self._environment,
         }
