@@ -182,8 +182,8 @@ def test_it_waits_for_what_another_has_begun(store: ChdbServer) -> None:
     assert client.query(query).result_rows[0][0] == 1
     new.write([events(1), events(2)])
     thread.join()
-    assert new._fence is not None
-    assert new._fence.waited > 0.3
+    assert new._places._fence is not None
+    assert new._places._fence.waited > 0.3
     assert [error.refusal.kind for error in caught] == ["fenced"]
     whole(client, "test")
     assert client.query("SELECT count() FROM events").result_rows == [(9,)]

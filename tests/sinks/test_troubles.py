@@ -108,7 +108,7 @@ def test_a_topic_made_anew_is_no_stream_of_repeats(store: ChdbServer) -> None:
     sink.assign({0})
     sink.write([batch(n) for n in range(3)])
     same[0] = False
-    sink._checked = 0.0
+    sink._places._checked = 0.0
     with pytest.raises(StoreError, match="made anew"):
         sink.write([batch(0)])
     sink.assign({0})

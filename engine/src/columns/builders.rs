@@ -78,9 +78,9 @@ pub fn text(bytes: BinaryArray) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(arrow_array::StringArray::try_new(offsets, values, nulls)?))
 }
 
-/// Maps of bytes to bytes, each value written where it stays.
+/// Maps of words to bytes, each value written where it stays.
 pub struct Maps {
-    keys: Texts,
+    keys: Dictionary,
     values: Texts,
     rows: Vec<i32>,
 }
@@ -118,7 +118,7 @@ impl Texts {
 impl Default for Maps {
     fn default() -> Maps {
         Maps {
-            keys: Texts::default(),
+            keys: Dictionary::default(),
             values: Texts::default(),
             rows: vec![0],
         }
@@ -126,24 +126,28 @@ impl Default for Maps {
 }
 
 impl Maps {
+    /// The key of entries that are called so.
+    pub fn intern(&mut self, name: &[u8]) -> i32 {
+        self.keys.intern(name)
+    }
+
     /// An entry of the row; `write` appends its value, or returns false and has appended nothing.
     #[inline]
-    pub fn entry(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>) -> bool) {
+    pub fn entry(&mut self, key: i32, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         if write(&mut self.values.bytes) {
-            self.keys.bytes.extend_from_slice(key);
-            self.keys.end();
+            self.keys.push_key(key);
             self.values.end();
         }
     }
 
     pub fn end_row(&mut self) {
-        self.rows.push(self.keys.ends.len() as i32 - 1);
+        self.rows.push(self.keys.len() as i32);
     }
 
     pub fn finish(self) -> Result<ArrayRef, ArrowError> {
         let (keys, values) = (self.keys.finish()?, self.values.finish()?);
         let fields = Fields::from(vec![
-            Field::new("key", DataType::Binary, false),
+            Field::new("key", keys.data_type().clone(), false),
             Field::new("value", DataType::Binary, true),
         ]);
         let entries = StructArray::try_new(fields.clone(), vec![keys, values], None)?;

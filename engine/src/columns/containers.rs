@@ -74,6 +74,7 @@ impl Containers {
         self.created.append_value(c.created);
         for (column, labels) in [(&mut self.labels, &c.labels), (&mut self.pod_labels, &c.sandbox_labels)] {
             for (key, value) in labels {
+                let key = column.intern(key);
                 column.entry(key, |out| {
                     out.extend_from_slice(value);
                     true

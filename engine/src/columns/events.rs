@@ -68,8 +68,16 @@ pub struct Events {
     raw_partition: Int32Builder,
     raw_offset: Int64Builder,
     row: UInt32Builder,
-    /// Of each row of the event table: keys of its type and category, where these are always the same.
-    kind_keys: Vec<(Option<i32>, Option<i32>)>,
+    /// Of each row of the event table.
+    kind_keys: Vec<KindKeys>,
+}
+
+/// Keys of type and category, where these are always the same, and of the names of parameters, once it has come.
+#[derive(Clone, Default)]
+struct KindKeys {
+    name: Option<i32>,
+    category: Option<i32>,
+    params: Vec<i32>,
 }
 
 /// What all events of a process have in common, as dictionary keys: made once a batch.
@@ -166,18 +174,24 @@ impl Events {
     fn add_kind(&mut self, event: &Event, file: Option<&File>) {
         let row = event.kind() as usize;
         if self.kind_keys.len() <= row {
-            self.kind_keys.resize(row + 1, (None, None));
+            self.kind_keys.resize(row + 1, KindKeys::default());
         }
         let known = &mut self.kind_keys[row];
-        let kind = known.0.unwrap_or_else(|| self.kind.intern(type_name(event).as_bytes()));
+        let kind = known
+            .name
+            .unwrap_or_else(|| self.kind.intern(type_name(event).as_bytes()));
         let category = known
-            .1
+            .category
             .unwrap_or_else(|| self.category.intern(category(event, file).as_bytes()));
         if event.kind() != EventKind::Syscall {
-            known.0 = Some(kind);
+            known.name = Some(kind);
         }
         if !depends_on_file(event.kind().info().category) {
-            known.1 = Some(category);
+            known.category = Some(category);
+        }
+        if known.params.is_empty() {
+            let params = event.kind().info().params.iter();
+            known.params = params.map(|param| self.args.intern(param.name.as_bytes())).collect();
         }
         self.kind.push_key(kind);
         self.category.push_key(category);
@@ -249,11 +263,12 @@ impl Events {
         self.fd_ino.append_option(open.map(|file| file.ino));
     }
 
+    /// After `add_kind`.
     fn add_args(&mut self, event: &Event, facts: &EventFacts, file: Option<&File>) {
         let names = render::Recorded { facts, file };
-        for (index, info) in event.kind().info().params.iter().enumerate().take(event.param_count()) {
-            self.args
-                .entry(info.name.as_bytes(), |out| render::arg(event, index, &names, out));
+        let keys = &self.kind_keys[event.kind() as usize].params;
+        for (index, &key) in keys.iter().enumerate().take(event.param_count()) {
+            self.args.entry(key, |out| render::arg(event, index, &names, out));
         }
         self.args.end_row();
     }

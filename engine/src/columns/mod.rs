@@ -36,7 +36,7 @@ pub enum ColumnsError {
     Arrow(#[from] ArrowError),
 }
 
-/// Rows of all these EventBatch bodies; each process version once a body. `origin` is what their raw offsets count in.
+/// Rows of all these EventBatch bodies; each process version once. `origin` is what their raw offsets count in.
 pub fn event_columns(bodies: &[&[u8]], origin: &str) -> Result<Columns, ColumnsError> {
     let mut events = events::Events::default();
     let mut processes = processes::Processes::default();

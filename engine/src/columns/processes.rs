@@ -1,6 +1,6 @@
 //! Rows of the table `processes`: each process version that a batch mentions.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, UInt32Builder, UInt64Builder};
 use arrow_schema::ArrowError;
@@ -33,6 +33,8 @@ const ANCESTOR_TEXTS: [&str; 4] = [
 
 #[derive(Default)]
 pub struct Processes {
+    /// Ids of those that have a row.
+    seen: HashSet<u64>,
     told: Told,
     words: [Dictionary; 7],
     texts: [BinaryBuilder; 2],
@@ -49,6 +51,9 @@ pub struct Processes {
 impl Processes {
     pub fn add(&mut self, batch: &EventBatch) {
         for process in &batch.enriched.processes {
+            if !self.seen.insert(process.id) {
+                continue;
+            }
             self.told.push(&batch.header, process.since);
             self.add_process(process);
         }

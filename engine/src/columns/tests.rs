@@ -91,7 +91,7 @@ proptest! {
         let mut body = enriched::encode(&header, &events, &facts, Origin::default(), "v");
         let columns = event_columns(&[&body, &body], "k").unwrap();
         prop_assert_eq!(rows(&columns.events), 2 * events.len());
-        prop_assert_eq!(rows(&columns.processes), 2);
+        prop_assert_eq!(rows(&columns.processes), 1);
         prop_assert_eq!(rows(&columns.ledger), 2 * 4);
         for (at, byte) in hits {
             let at = at.index(body.len());
