@@ -245,6 +245,16 @@ class Collector(Group):
     ring_bytes: int = Field(
         8 * 1024 * 1024, ge=64 * 1024, description="Size of each CPU's ring buffer; a power of two."
     )
+    budget_events: int = Field(
+        0,
+        ge=0,
+        le=10**10,
+        description="Most events that the kernel delivers in a second, of all CPUs together; what is more is left out by "
+        "class, reads and writes first, and counted. 0: any, as what is given up is for a person to decide.",
+    )
+    budget_bytes: int = Field(
+        0, ge=0, le=10**10, description="The same in bytes of events; the data of reads and writes goes first. 0: any."
+    )
     wanted: Words = Field([], description="Names of the events to trace; empty: all that tiercel knows.")
     containers: bool = Field(True, description="Whether container runtimes are asked for what they know.")
     container_sockets: Words = Field(

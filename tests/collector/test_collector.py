@@ -40,6 +40,9 @@ class Counting:
     def losses(self) -> list[tuple[str, str, int]]:
         return [("ring", "ring_full", self.dropped)]
 
+    def shed(self) -> list[tuple[str, str, int]]:
+        return []
+
     def snapshot(self, batch: Batch) -> None:
         batch.append("groupadded", time=1, tid=-1, params=[0, "root", ""])
 
