@@ -1,7 +1,12 @@
 """The books of a fleet's hosts, by what their batches say: what balances, what is in flight, what is missing."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +173,39 @@ def test_a_hunt_tells_hosts_span_and_the_worst(fleet: Fleet) -> None:
     assert told(late, "stored", "hosts", "begin") == [3, 1, fleet.now - SECOND + 2000]
     nobody = History(fleet.client).completeness(since=fleet.now + 60 * SECOND)
     assert render.completeness_text(nobody) == "searched 0 events of 0 hosts; complete: nothing was lost"
+
+
+def tiercel(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    own = {"XDG_CONFIG_HOME": str(home), "TIERCEL_API_SOCKET": str(home / "api.sock"), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "tiercel", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=own)
+
+
+def audit(fleet: Fleet, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return tiercel("audit", "--dsn", fleet.dsn, *arguments, home=home)
+
+
+def test_the_audit_says_by_its_exit_status_whether_the_books_balance(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.send("h", 3, 10, 3, lost=[("ring", "budget_open", 2)])
+    fleet.send("old", 4, 4, 4, ago=7200)
+    done = audit(fleet, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "produced 10 = stored 3 + shed 2 + lost 0 + in flight 5  balanced" in done.stdout
+    assert done.stderr == "2 runs, 0 unbalanced; 77.778 % complete: stored 7, shed 2, in flight 5\n"
+    lately = audit(fleet, tmp_path, "--since", "1h", "--json")
+    assert [json.loads(line)["host"] for line in lately.stdout.splitlines()] == ["h"]
+    fleet.send("h", 3, 3, 3, run=RUN + 500)  # begun anew: the five never came
+    done = audit(fleet, tmp_path, "--host", "h")
+    assert done.returncode == 1
+    assert "5 MISSING" in done.stdout
+    assert "2 runs, 1 unbalanced" in done.stderr
+    assert audit(fleet, tmp_path, "--host", "old").returncode == 0
+    assert audit(fleet, tmp_path, "--since", "soon").returncode == 2
+
+
+def test_a_hunt_says_how_complete_the_history_is(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.send("h", 3, 10, 3, lost=[("ring", "budget_open", 2)])
+    done = tiercel("hunt", "evt.type = close", "--dsn", fleet.dsn, "--json", home=tmp_path)
+    assert len(done.stdout.splitlines()) == 3
+    assert "id" in json.loads(done.stdout.splitlines()[0])
+    assert "; 60 % complete, 2 lost: 2 ring/budget_open; 5 in flight" in done.stderr

@@ -105,6 +105,7 @@ pub fn header_of<'py>(py: Python<'py>, body: &[u8], kind: &str) -> PyResult<Boun
     };
     let (header, count) = avro::header_of(body, kind).map_err(value_error)?;
     let dict = header_to_dict(py, &header)?;
+    dict.del_item("shed")?; // it is not read
     if kind == Kind::Enriched {
         dict.set_item("count", count)?;
     }
