@@ -173,7 +173,7 @@ class Collector:
         kernel = part.kernel_events
         lost = self._untold()
         produced = self._source.produced()
-        header = {
+        header: dict[str, Any] = {
             "host_id": self._identity.host_id,
             "host": self._identity.host,
             "boot_id": self._identity.boot_id,

@@ -21,7 +21,7 @@ SILENT_S = 600
 
 _KEYS = "host_id, boot_id, run"
 # Losses before events had numbers; those after are among the numbered.
-_EARLY = "kind = 'lost' AND stage IN ('ring', 'collector')"
+_EARLY = "kind = 'lost' AND (stage IN ('ring', 'collector') OR (stage = 'spool' AND reason IN ('full', 'disk')))"
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,15 @@ def ledger(ask: Ask, since: int, host: str, *, now: int | None = None) -> Iterat
         lists = told.setdefault(tuple(key), {"lost": [], "shed": []})
         lists[kind].append({"stage": stage, "reason": reason, "count": count})
     rows = ask(_runs(where, later), parameters)
-    begins: dict[str, int] = {}
+    begins: dict[tuple[str, str, int], int] = {}
     for row in rows:
-        begins[row[0]] = max(begins.get(row[0], row[5]), row[5])
-    for host_id, boot_id, run, name, first_seq, first, last, heard, begun, ended, *sums in rows:
+        place = (row[0], row[4], row[5])
+        begins[place] = max(begins.get(place, row[7]), row[7])
+    for host_id, boot_id, run, name, origin, partition, first_seq, _, last, heard, begun, ended, *sums in rows:
         if not heard:
             continue
         # Batches of a host come in order: another run's that all come after these say that this one is over.
-        is_open = begins[host_id] <= last and ended > now - SILENT_S * 1_000_000_000
+        is_open = begins[host_id, origin, partition] <= last and ended > now - SILENT_S * 1_000_000_000
         lists = told.get((host_id, boot_id, run), {"lost": [], "shed": []})
         yield {
             "host": host_id,
@@ -108,14 +109,15 @@ def ledger(ask: Ask, since: int, host: str, *, now: int | None = None) -> Iterat
 
 
 def _runs(where: str, later: str) -> str:
-    """A row a run: who, first number, first and last offset, whether heard of and from when to when; then sums."""
+    """A row a run: who, from where, first number, first and last offset, whether and when it was heard of; then sums."""
     first = f"({_KEYS}, raw_offset) IN (SELECT {_KEYS}, min(raw_offset) FROM ledger WHERE {where} GROUP BY {_KEYS})"
     return (
-        f"SELECT {_KEYS}, any(host), min(first_seq), min(raw_offset), max(raw_offset), countIf({later}), "
+        f"SELECT {_KEYS}, any(host), any(origin), any(raw_partition), min(first_seq), min(raw_offset), max(raw_offset), "
+        f"countIf({later}), "
         f"toUnixTimestamp64Nano(minIf(ledger.since, {later})), toUnixTimestamp64Nano(maxIf(ledger.until, {later})), "
         "maxIf(count, kind = 'produced'), maxIf(count, kind = 'delivered'), "
         f"sumIf(count, {_EARLY}), "
-        f"sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), "
+        "sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), "
         "sumIf(count, kind = 'lost' AND stage = 'ring' AND has({budget:Array(String)}, reason)), "
         f"maxIf(count, kind = 'produced' AND NOT ({later})), "
         f"sumIf(count, kind = 'stored' AND NOT ({later})), sumIf(count, kind = 'lost' AND NOT ({later})), "

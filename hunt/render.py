@@ -73,7 +73,9 @@ def ledger_text(row: Row) -> str:
 def ledger_sum(runs: int, unbalanced: int, sums: Mapping[str, int]) -> str:
     """All runs together."""
     known = sums["stored"] + sums["shed"] + sums["lost"] + sums["missing"]
-    parts = [f"{name.replace('_', ' ')} {sums[name]:,}" for name in ("stored", "shed", "lost", "in_flight") if sums[name]]
+    parts = [
+        f"{name.replace('_', ' ')} {sums[name]:,}" for name in ("stored", "shed", "lost", "in_flight") if sums[name]
+    ]
     text = f"{_count(runs, 'run')}, {unbalanced} unbalanced"
     return f"{text}; {_percent(sums['stored'], known - sums['stored'])} complete: {', '.join(parts)}" if known else text
 

@@ -60,7 +60,7 @@ class _Counters(ctypes.Structure):
     def named(self) -> dict[str, int]:
         """By name; those of a class as in shedding.reason."""
         found: dict[str, int] = {}
-        for name, _ in self._fields_:
+        for name in (field[0] for field in self._fields_):
             value = getattr(self, name)
             if isinstance(value, int):
                 found[name] = value

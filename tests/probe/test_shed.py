@@ -1,8 +1,7 @@
-"""Too much, on the real kernel: budgets, full rings, what goes first and what stays, and that every event is counted."""
+"""Too much, on the real kernel: budgets and full rings, what goes first and what stays; every event is counted."""
 
 import os
 import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -194,9 +193,8 @@ def test_a_full_ring_keeps_executions_and_sheds_in_order() -> None:
             for _ in range(8000):
                 os.getuid()
         os.sched_setaffinity(0, home)
-        with tempfile.NamedTemporaryFile() as file:
-            with subprocess.Popen(["/bin/sh", "-c", f"exec cat {file.name}"]) as child:
-                pass
+        with subprocess.Popen(["/bin/sh", "-c", "exec cat /etc/hostname"]) as child:
+            pass
         counts = watched.balance()
         events = watched.events
     assert counts.keys() == {"ring_full_payload", "ring_full_read_write", "ring_full_other"}, counts

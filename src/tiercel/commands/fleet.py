@@ -55,8 +55,8 @@ def collect(
 ) -> None:
     """Send this host's system calls to Kafka, until stopped.
 
-    Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither. SIGHUP makes it take
-    collector.budget_events and collector.budget_bytes anew from the configuration.
+    Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither. On SIGHUP
+    it takes collector.budget_events and collector.budget_bytes anew from the configuration.
     """
     from tiercel.collector.collector import Collector
     from tiercel.collector.identity import Identity
