@@ -109,11 +109,11 @@ def ledger(ask: Ask, since: int, host: str, *, now: int | None = None) -> Iterat
 
 
 def _runs(where: str, later: str) -> str:
-    """A row a run: who, from where, first number, first and last offset, whether and when it was heard of; then sums."""
+    """A row a run: who, from where, first number, first and last offset, if and when heard of; then sums."""
     first = f"({_KEYS}, raw_offset) IN (SELECT {_KEYS}, min(raw_offset) FROM ledger WHERE {where} GROUP BY {_KEYS})"
     return (
-        f"SELECT {_KEYS}, any(host), any(origin), any(raw_partition), min(first_seq), min(raw_offset), max(raw_offset), "
-        f"countIf({later}), "
+        f"SELECT {_KEYS}, any(host), any(origin), any(raw_partition), min(first_seq), "
+        f"min(raw_offset), max(raw_offset), countIf({later}), "
         f"toUnixTimestamp64Nano(minIf(ledger.since, {later})), toUnixTimestamp64Nano(maxIf(ledger.until, {later})), "
         "maxIf(count, kind = 'produced'), maxIf(count, kind = 'delivered'), "
         f"sumIf(count, {_EARLY}), "

@@ -884,10 +884,10 @@ OTHER_SYSCALLS = {'unknown': 0, 'uselib': 52, 'statfs64': 269, 'fstatfs64': 270,
 # (name, sixteenths kept for those after it), the first is shed first
 SHEDDING = (
     ('payload', 8),
-    ('read_write', 6),
-    ('other', 4),
-    ('open', 3),
-    ('connection', 2),
+    ('read_write', 7),
+    ('other', 6),
+    ('open', 4),
+    ('connection', 3),
     ('execution', 0),
 )
 

@@ -9,7 +9,7 @@
 #define CLASS_CONNECTION 4
 #define CLASS_EXECUTION 5
 #define CLASSES 6
-#define CLASSES_KEEP 8, 6, 4, 3, 2, 0 // sixteenths
+#define CLASSES_KEEP 8, 7, 6, 4, 3, 0 // sixteenths
 
 #define EVENT_SYSCALL 1
 #define EVENT_SYSCALL_PARAMS 2

@@ -67,8 +67,8 @@ def hunt(
 ) -> None:
     """Search the history of all hosts with a condition of the rule language.
 
-    Says on stderr how complete the searched history is, by the ledger: of which hosts, since when, what was lost or is in
-    flight. Fields: `tiercel fields`.
+    Says on stderr how complete the searched history is, by the ledger: hosts, since when, what was lost, is in flight.
+    Fields: `tiercel fields`.
     """
     from tiercel.hunt import render
     from tiercel.rules.check import check_condition

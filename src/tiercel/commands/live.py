@@ -51,8 +51,8 @@ def up(
     """Watch this host: everything in one process, alerts to the terminal, history in chDB.
 
     Needs root and a kernel with BTF; without them it says so and plays a recording through the same chain.
-    Rule files that change are loaded anew, by themselves or on SIGHUP, as is the budget of events; what is wrong with them
-    is told, and the rules before go on. Ctrl-C ends it with a summary: produced = stored + lost.
+    Rule files that change are loaded anew, by themselves or on SIGHUP, as is the budget of events; what is wrong with
+    them is told, and the rules before go on. Ctrl-C ends it with a summary: produced = stored + lost.
     """
     from tiercel import local
     from tiercel.commands.rotation import on_rotation
