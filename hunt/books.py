@@ -68,9 +68,9 @@ class Balance:
         return {name: getattr(self, name) for name in names} | {"complete": round(self.complete, 4)}
 
 
-def ledger(ask: Ask, since: int, host: str, *, now: int | None = None) -> Iterator[Row]:
+def ledger(ask: Ask, since: int, host: str) -> Iterator[Row]:
     """The books of each run that was heard of since then, by host and run."""
-    now = time.time_ns() if now is None else now
+    now = time.time()
     where, parameters = "1", {"since_ns": since, "budget": list(shedding.BY_BUDGET)}
     if host:
         where, parameters["host"] = "(host_id = {host:String} OR host = {host:String})", host
@@ -89,11 +89,11 @@ def ledger(ask: Ask, since: int, host: str, *, now: int | None = None) -> Iterat
     for row in rows:
         place = (row[0], row[4], row[5])
         begins[place] = max(begins.get(place, row[7]), row[7])
-    for host_id, boot_id, run, name, origin, partition, first_seq, _, last, heard, begun, ended, *sums in rows:
+    for host_id, boot_id, run, name, origin, partition, first_seq, _, last, heard, begun, ended, stored, *sums in rows:
         if not heard:
             continue
         # Batches of a host come in order: another run's that all come after these say that this one is over.
-        is_open = begins[host_id, origin, partition] <= last and ended > now - SILENT_S * 1_000_000_000
+        is_open = begins[host_id, origin, partition] <= last and stored > now - SILENT_S
         lists = told.get((host_id, boot_id, run), {"lost": [], "shed": []})
         yield {
             "host": host_id,
@@ -115,6 +115,7 @@ def _runs(where: str, later: str) -> str:
         f"SELECT {_KEYS}, any(host), any(origin), any(raw_partition), min(first_seq), "
         f"min(raw_offset), max(raw_offset), countIf({later}), "
         f"toUnixTimestamp64Nano(minIf(ledger.since, {later})), toUnixTimestamp64Nano(maxIf(ledger.until, {later})), "
+        "toUnixTimestamp(max(stored)), "
         "maxIf(count, kind = 'produced'), maxIf(count, kind = 'delivered'), "
         f"sumIf(count, {_EARLY}), "
         "sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), "
