@@ -55,6 +55,9 @@ class Made:
     def losses(self) -> list[tuple[str, str, int]]:
         return []
 
+    def shed(self) -> list[tuple[str, str, int]]:
+        return []
+
     def snapshot(self, batch: Batch) -> None:
         """Comes first by itself."""
 

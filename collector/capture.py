@@ -90,6 +90,9 @@ class CaptureSource:
     def losses(self) -> list[Loss]:
         return []
 
+    def shed(self) -> list[Loss]:
+        return []
+
     def snapshot(self, batch: Batch) -> None:
         """The lists of the capture come before its first event by themselves."""
 

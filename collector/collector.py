@@ -7,13 +7,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
 from tiercel._engine import Batch, Redactor, encode_raw
 from tiercel.collector.identity import Identity
-from tiercel.collector.sources import Source
+from tiercel.collector.sources import Loss, Source
 from tiercel.collector.spool import Spool
 from tiercel.joints.base import Producer
 from tiercel.schemas import avro, topics
@@ -28,12 +28,15 @@ _RETELL_S = 10.0
 
 @dataclass(frozen=True)
 class Totals:
-    """What a run has come to. produced = delivered + lost once the collector has finished."""
+    """What a run has come to. produced = delivered + lost once the collector has finished; `shed` are payloads that
+    delivered events lack.
+    """
 
     produced: int
     delivered: int
     lost: dict[LossKey, int]
     batches: int
+    shed: dict[LossKey, int] = field(default_factory=dict)
 
 
 class Collector:
@@ -68,6 +71,7 @@ class Collector:
         self._delivered = 0
         self._own: Counter[LossKey] = Counter()
         self._told: Counter[LossKey] = Counter()
+        self._told_shed: Counter[LossKey] = Counter()
         self._batches = 0
         self._complained = 0.0
         self._failing = False
@@ -124,7 +128,8 @@ class Collector:
     def totals(self) -> Totals:
         """Where the run stands."""
         lost = {key: count for key, count in self._losses().items() if count}
-        return Totals(self._source.produced(), self._delivered, lost, self._batches)
+        shed = {key: count for key, count in self._shed().items() if count}
+        return Totals(self._source.produced(), self._delivered, lost, self._batches, shed)
 
     def _take(self) -> int:
         empty = not len(self._pending)
@@ -142,10 +147,11 @@ class Collector:
             totals[stage, reason] += total
         return totals
 
-    def _untold(self) -> list[tuple[str, str, int]]:
-        return [
-            (*key, total - self._told[key]) for key, total in sorted(self._losses().items()) if total > self._told[key]
-        ]
+    def _shed(self) -> Counter[LossKey]:
+        return Counter({(stage, reason): total for stage, reason, total in self._source.shed()})
+
+    def _untold(self) -> list[Loss]:
+        return _since(self._losses(), self._told)
 
     def _cut(self, timeout: float = 0.0, *, always: bool = False) -> None:
         """Send the pending events as batches within the limits, and begin anew."""
@@ -167,7 +173,7 @@ class Collector:
         kernel = part.kernel_events
         lost = self._untold()
         produced = self._source.produced()
-        header = {
+        header: dict[str, Any] = {
             "host_id": self._identity.host_id,
             "host": self._identity.host,
             "boot_id": self._identity.boot_id,
@@ -176,6 +182,7 @@ class Collector:
             "produced": produced,
             "delivered": self._delivered + kernel,
             "lost": lost,
+            "shed": _since(self._shed(), self._told_shed),
         }
         if not part:
             header["time"] = time.time_ns()
@@ -194,6 +201,8 @@ class Collector:
             self._batches += 1
             for stage, reason, count in lost:
                 self._told[stage, reason] += count
+            for stage, reason, count in header["shed"]:
+                self._told_shed[stage, reason] += count
         else:
             self._failing = True
             # The numbers were not given out: the next batch takes them.
@@ -223,8 +232,14 @@ class Collector:
                 self._unsent += len(part)
                 for stage, reason, count in lost:
                     self._told[stage, reason] -= count
+                for stage, reason, count in header["shed"]:
+                    self._told_shed[stage, reason] -= count
 
         return self._output.send(topics.RAW, self._key, message, timeout=timeout, done=done)
 
     def _refusal(self) -> LossKey:
         return self._output.refusal() if isinstance(self._output, Spool) else ("collector", "queue_full")
+
+
+def _since(totals: Counter[LossKey], told: Counter[LossKey]) -> list[Loss]:
+    return [(*key, total - told[key]) for key, total in sorted(totals.items()) if total > told[key]]

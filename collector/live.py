@@ -9,6 +9,7 @@ from tiercel._engine import Batch, RingReader
 from tiercel.collector.describer import Describer
 from tiercel.collector.heal import Healer, Marks, Question
 from tiercel.collector.sources import Loss
+from tiercel.schemas.shedding import STAGE
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ class Probe(Marks, Protocol):
     def produced(self) -> int: ...
 
     def drops(self) -> dict[str, int]: ...
+
+    def shed(self) -> dict[str, int]: ...
 
     def set_wanted(self, names: Iterable[str]) -> None: ...
 
@@ -78,8 +81,11 @@ class LiveSource:
         return self._reader.fill()
 
     def losses(self) -> list[Loss]:
-        drops = [("ring", reason, total) for reason, total in sorted(self._probe.drops().items())]
+        drops = [(STAGE, reason, total) for reason, total in self._probe.drops().items()]
         return [*drops, ("collector", "bad_record", self._reader.bad_records)]
+
+    def shed(self) -> list[Loss]:
+        return [(STAGE, reason, total) for reason, total in self._probe.shed().items()]
 
     def snapshot(self, batch: Batch) -> None:
         self.healer.describer.snapshot(batch, self._probe.mark_known)

@@ -22,6 +22,10 @@ class Source(Protocol):
         """(stage, reason, total so far)."""
         ...
 
+    def shed(self) -> list[Loss]:
+        """What events that were delivered lack, in the same form: their payloads."""
+        ...
+
     def snapshot(self, batch: Batch) -> None:
         """Append what the host is before its first event."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from tiercel.errors import StoreError
+from tiercel.hunt import books
 from tiercel.rules import row, sql
 from tiercel.rules.columns import Column, Table
 from tiercel.rules.parse import parse
@@ -157,24 +158,38 @@ class History:
         return dict(zip(columns, map(_plain, self._rows(f"SELECT {shown}", {})[0]), strict=True))
 
     def completeness(self, *, since: int, until: int | None = None, host: str = "") -> Row:
-        """How much of what happened in a time span is here: events stored, lost by stage and reason, hosts."""
+        """How much of what happened in a time span is here: events `stored`, `lost` (shed ones among them) by stage and
+        reason, `hosts`, of which the `worst`, what `begin` is known of, and what is `in_flight` or `missing` by now.
+        """
         span, parameters = _span("until", since, until, host)
         rows = self._rows(
-            "SELECT sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), uniqExact(host_id) FROM ledger "
-            f"WHERE {span}",
+            "SELECT sumIf(count, kind = 'stored'), sumIf(count, kind = 'lost'), uniqExact(host_id), "
+            f"toUnixTimestamp64Nano(min(until)) FROM ledger WHERE {span}",
             parameters,
         )
         lost = self._rows(
-            f"SELECT stage, reason, sum(count) FROM ledger WHERE {span} AND kind = 'lost' "
-            "GROUP BY stage, reason HAVING sum(count) > 0 ORDER BY sum(count) DESC",
+            f"SELECT kind, stage, reason, sum(count) FROM ledger WHERE {span} AND kind IN ('lost', 'shed') "
+            "GROUP BY kind, stage, reason HAVING sum(count) > 0 ORDER BY sum(count) DESC",
             parameters,
         )
-        stored, missing, hosts = rows[0] if rows else (0, 0, 0)
+        worst = self._rows(
+            "SELECT any(host), sumIf(count, kind = 'stored') AS here, sumIf(count, kind = 'lost') AS gone FROM ledger "
+            f"WHERE {span} GROUP BY host_id HAVING gone > 0 ORDER BY gone / (here + gone) DESC, host_id LIMIT 3",
+            parameters,
+        )
+        stored, missing, hosts, begin = rows[0] if rows else (0, 0, 0, 0)
+        # What has not come yet is of the newest spans alone.
+        open_runs = list(self.ledger(since=since, host=host)) if until is None else []
         return {
             "stored": stored,
             "lost": missing,
             "hosts": hosts,
-            "losses": [{"stage": stage, "reason": reason, "count": count} for stage, reason, count in lost],
+            "begin": max(begin, since),
+            "losses": [_loss(*row) for kind, *row in lost if kind == "lost"],
+            "payloads": [_loss(*row) for kind, *row in lost if kind == "shed"],
+            "worst": [{"host": name, "stored": here, "lost": gone} for name, here, gone in worst],
+            "in_flight": sum(run["in_flight"] for run in open_runs),
+            "missing": sum(max(0, run["missing"]) for run in open_runs),
         }
 
     def alerts(self, *, since: int, until: int | None = None, host: str = "", limit: int = LIMIT) -> Iterator[Row]:
@@ -206,39 +221,10 @@ class History:
             }
 
     def ledger(self, *, since: int = 0, host: str = "") -> Iterator[Row]:
-        """The books of each run of each host: produced, delivered, stored, lost by stage and reason; the balance."""
-        span, parameters = _span("until", since, None, host)
-        keys = "host_id, boot_id, run"
-        losses: dict[tuple[str, str, int], list[Row]] = {}
-        for *key, stage, reason, count in self._rows(
-            f"SELECT {keys}, stage, reason, sum(count) FROM ledger WHERE {span} AND kind = 'lost' "
-            f"GROUP BY {keys}, stage, reason HAVING sum(count) > 0 ORDER BY stage, reason",
-            parameters,
-        ):
-            losses.setdefault((key[0], key[1], key[2]), []).append({"stage": stage, "reason": reason, "count": count})
-        rows = self._rows(
-            f"SELECT {keys}, any(host), "
-            "toUnixTimestamp64Nano(min(ledger.since)), toUnixTimestamp64Nano(max(ledger.until)), "
-            "maxIf(count, kind = 'produced'), maxIf(count, kind = 'delivered'), sumIf(count, kind = 'stored'), "
-            f"sumIf(count, kind = 'lost') FROM ledger WHERE ({keys}) IN (SELECT {keys} FROM ledger WHERE {span}) "
-            f"GROUP BY {keys} ORDER BY host_id, run",
-            parameters,
-        )
-        for host_id, boot_id, run, name, first, last, produced, delivered, stored, lost in rows:
-            yield {
-                "host": host_id,
-                "hostname": name,
-                "boot_id": boot_id,
-                "run": run,
-                "since": first,
-                "until": last,
-                "produced": produced,
-                "delivered": delivered,
-                "stored": stored,
-                "lost": lost,
-                "losses": losses.get((host_id, boot_id, run), []),
-                "balance": produced - stored - lost,
-            }
+        """The books of each run of each host from a time on: books.Balance.row, and `losses` and `payloads` by stage
+        and reason.
+        """
+        yield from books.ledger(self._rows, since, host)
 
     def _rows(self, text: str, parameters: Row) -> list[Sequence[Any]]:
         try:
@@ -262,6 +248,10 @@ def _span(column: str, since: int, until: int | None, host: str) -> tuple[str, R
         parameters["host"] = host
         text += " AND (host_id = {host:String} OR host = {host:String})"
     return f"({text})", parameters
+
+
+def _loss(stage: str, reason: str, count: int) -> Row:
+    return {"stage": stage, "reason": reason, "count": count}
 
 
 def _typed(column: Column, value: Any) -> Any:

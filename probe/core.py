@@ -16,7 +16,7 @@ from typing import Self
 from tiercel.errors import ProbeError
 from tiercel.probe import libbpf
 from tiercel.probe.lockdown import Handler
-from tiercel.schemas import generated
+from tiercel.schemas import generated, shedding
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ PIN_FOLDER = Path("/sys/fs/bpf/tiercel")
 SYSCALLS_MAX = 512
 EXCLUDED_MAX = 8
 DEFAULT_RING_BYTES = 8 << 20
+BUDGET_MAX = 10**10  # the kernel multiplies it with nanoseconds
 # sched_process_exit has no number; its event can be named like a system call.
 PROCEXIT = "procexit"
 HOOKS = ("announce", "exec", PROCEXIT, "dispatch")  # dispatch last: what it calls must stand
@@ -41,22 +42,45 @@ DATA_PATH = WAITING | {row[1] for row in generated.SYSCALLS if row[5]}
 MERE_CALLS = {"kexec_load", "kexec_file_load"}
 """Traced although they have no program of their own: rare, and that they are called says enough."""
 
-COUNTERS = ("produced", "ring_full", "no_ring", "no_scratch", "excluded", "compat", "page_fault")
+CLASSES = tuple(name for name, _ in generated.SHEDDING)
+# Of a budget: lib/maps.h has room for so many classes; a CPU pays for what it delivers in portions.
+_CLASSES_ROOM, _PORTIONS = 8, 256
 
 
 class _Counters(ctypes.Structure):
     """`struct counters` of lib/maps.h."""
 
-    _fields_ = tuple((name, ctypes.c_uint64) for name in COUNTERS)
+    _fields_ = (
+        ("produced", ctypes.c_uint64),
+        ("ring_full", ctypes.c_uint64 * len(CLASSES)),
+        ("budget", ctypes.c_uint64 * len(CLASSES)),
+        *((name, ctypes.c_uint64) for name in ("no_ring", "no_scratch", "excluded", "compat", "page_fault")),
+    )
+
+    def named(self) -> dict[str, int]:
+        """By name; those of a class as in shedding.reason."""
+        found: dict[str, int] = {}
+        for name in (field[0] for field in self._fields_):
+            value = getattr(self, name)
+            if isinstance(value, int):
+                found[name] = value
+            else:
+                found |= {shedding.reason(name, label): number for label, number in zip(CLASSES, value, strict=True)}
+        return found
 
 
 class PerCpu(ctypes.Structure):
     """`struct per_cpu` of lib/maps.h."""
 
-    _fields_ = (("counters", _Counters), ("known", ctypes.c_uint64 * 3))
+    _fields_ = (
+        ("counters", _Counters),
+        ("known", ctypes.c_uint64 * 3),
+        ("spare", ctypes.c_uint64),
+        ("owed", ctypes.c_uint64 * 2),
+    )
 
 
-LOSSES = ("ring_full", "no_ring", "no_scratch")
+COUNTERS = tuple(_Counters().named())
 
 
 class _Mark(ctypes.Structure):
@@ -68,6 +92,23 @@ class _Mark(ctypes.Structure):
     )
 
 
+class _Limit(ctypes.Structure):
+    """`struct limit` of lib/maps.h."""
+
+    _fields_ = (
+        ("per_second", ctypes.c_uint64),
+        ("keep", ctypes.c_uint64 * _CLASSES_ROOM),
+        ("portion", ctypes.c_uint64),
+    )
+
+    @classmethod
+    def of(cls, per_second: int, cpus: int) -> "_Limit":
+        """A budget; the part of it that CPUs can have delivered without paying is the same with many CPUs."""
+        keep = [per_second * sixteenths // 16 for _, sixteenths in generated.SHEDDING]
+        portion = max(1, per_second // (_PORTIONS * max(1, cpus)))
+        return cls(per_second, (ctypes.c_uint64 * _CLASSES_ROOM)(*keep), portion)
+
+
 class _Switches(ctypes.Structure):
     """`struct switches` of lib/maps.h."""
 
@@ -76,7 +117,8 @@ class _Switches(ctypes.Structure):
         ("excluded", ctypes.c_uint32 * EXCLUDED_MAX),
         ("wanted_procexit", ctypes.c_uint32),
         ("epoch", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
+        ("limited", ctypes.c_uint32),
+        ("limits", _Limit * 2),
     )
 
 
@@ -186,9 +228,24 @@ class Probe:
         return self.counters()["produced"]
 
     def drops(self) -> dict[str, int]:
-        """Events that were produced but not delivered, by reason."""
+        """Events that were produced but not delivered, by reason (schemas/shedding.py)."""
         counters = self.counters()
-        return {name: counters[name] for name in LOSSES}
+        return {name: counters[name] for name in shedding.LOST}
+
+    def shed(self) -> dict[str, int]:
+        """What events that were delivered lack, by reason: payloads."""
+        counters = self.counters()
+        return {name: counters[name] for name in shedding.LACKING}
+
+    def set_budget(self, events: int = 0, bytes: int = 0) -> None:  # noqa: A002
+        """From now on let so many events and bytes of them pass in a second, on all CPUs together; 0: any."""
+        online = os.cpu_count() or 1
+        for row, per_second in enumerate((events, bytes)):
+            if not 0 <= per_second <= BUDGET_MAX:
+                raise ProbeError(f"{per_second} is no budget: from 0 to {BUDGET_MAX:,} a second can be")
+            self._switches.limits[row] = _Limit.of(per_second, online)
+        self._switches.limited = bool(events or bytes)
+        self._write_switches()
 
     def counters(self) -> dict[str, int]:
         """All counters, summed over the CPUs (lib/maps.h says what each means); after `close` what they were then."""
@@ -196,7 +253,8 @@ class Probe:
             return self._final
         values = (PerCpu * self._cpus)()
         libbpf.call("bpf_map_lookup_elem", self._map_fd("counters_map"), ctypes.byref(ctypes.c_uint32(0)), values)
-        return {name: sum(getattr(value.counters, name) for value in values) for name in COUNTERS}
+        named = [value.counters.named() for value in values]
+        return {name: sum(counters[name] for counters in named) for name in COUNTERS}
 
     def knows(self, pid: int) -> bool:
         """Whether the collector knows this process, all of it, as far as the kernel has told or asked."""

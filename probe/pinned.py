@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from pathlib import Path
 
 from tiercel.probe import libbpf
 from tiercel.probe.core import PIN_FOLDER, PerCpu
@@ -23,6 +24,8 @@ class Pinned:
             values = (PerCpu * libbpf.call("libbpf_num_possible_cpus"))()
             fd = libbpf.call("bpf_obj_get", os.fsencode(path))
             try:
+                if _value_size(fd) != ctypes.sizeof(PerCpu):
+                    return  # of another version
                 libbpf.call("bpf_map_lookup_elem", fd, ctypes.byref(ctypes.c_uint32(0)), values)
             finally:
                 os.close(fd)
@@ -34,3 +37,9 @@ class Pinned:
         """Events that the kernel produced for a run of this boot; 0: these counters are another's, or gone."""
         begun = run / 1e7
         return self._produced if self._at - 1.0 <= begun <= self._at + _LOADED_BEFORE_S else 0
+
+
+def _value_size(fd: int) -> int:
+    """Bytes of a map's value."""
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("value_size:")), 0)

@@ -217,7 +217,7 @@ class Worker:
 
     def _blank(self, partition: int, offset: int, sender: bytes, header: dict[str, Any]) -> Output:
         """The enriched batch of one that was there before: no events, no losses, no change."""
-        body = encode_raw(Batch(), 0, 0, {**header, "lost": []})
+        body = encode_raw(Batch(), 0, 0, {**header, "lost": [], "shed": []})
         outcome = Host().process(body, self._rules_for(partition), partition=partition, offset=offset)
         return self._output(topics.EVENTS, "event_batch", partition, sender, outcome.enriched)
 

@@ -223,9 +223,13 @@ FIXED_WIDTHS = (
 
 
 def events_h() -> str:
-    """probe: event codes and parameter counts, sizes of those of fixed size, whether they change state, flag values, and the event of each system call."""
+    """probe: event codes and parameter counts, sizes of those of fixed size, whether they change state, when they are shed, flag values, and the event of each system call."""
     events, flags, calls = table("events"), table("flags"), table("syscalls")
-    out = [banner("//", "events", "flags", "syscalls"), "#pragma once\n"]
+    classes = table("shedding")["class"]
+    out = [banner("//", "events", "flags", "shedding", "syscalls"), "#pragma once\n"]
+    out += [f"#define CLASS_{c['name'].upper()} {row}" for row, c in enumerate(classes)]
+    out.append(f"#define CLASSES {len(classes)}")
+    out.append(f"#define CLASSES_KEEP {', '.join(str(c['keep']) for c in classes)} // sixteenths\n")
     for e in events["event"]:
         name = e["name"].upper()
         out.append(f"#define EVENT_{name} {e['code']}")
@@ -236,6 +240,7 @@ def events_h() -> str:
         # Reads and writes change what a connection is at most, unless they can pass descriptors.
         passes = e["category"] not in ("io_read", "io_write") or any(p["name"] == "msgcontrol" for p in e["params"])
         out.append(f"#define EVENT_{name}_CHANGES {int('modifies_state' in e.get('flags', []) and passes)}")
+        out.append(f"#define EVENT_{name}_CLASS CLASS_{e['class'].upper()}")
     out.append("")
     for name, rows in flags.items():
         out += [f"#define {name.upper()}__{k} {v}u" for k, v in rows.items()]
@@ -248,7 +253,7 @@ def events_h() -> str:
 def tables_py() -> str:
     """Python: the tables as plain tuples, so that a start does not parse TOML."""
     events, flags, calls, fields = table("events"), table("flags"), table("syscalls"), table("fields")
-    out = [banner("#", "events", "fields", "flags", "syscalls")]
+    out = [banner("#", "events", "fields", "flags", "shedding", "syscalls")]
     out.append('"""The tables as plain tuples; use them through tiercel.schemas.tables."""\n')
     out.append(
         "# (code, name, category, source, flags, fd parameter, ((name, type, format, flag table, dyn table, dirfd), …))"
@@ -272,6 +277,11 @@ def tables_py() -> str:
     for s in calls["syscall"]:
         out.append(f"    {(s['nr'], s['name'], s['ppm_sc'], s['event'], s.get('state', False), s.get('io', False))!r},")
     out.append(f")\n\nFLAGS = {flags!r}\n\nOTHER_SYSCALLS = {calls['other']!r}")
+    out.append("\n# (name, sixteenths kept for those after it), the first is shed first\nSHEDDING = (")
+    out += [f"    {(c['name'], c['keep'])!r}," for c in table("shedding")["class"]]
+    out.append(")\n\n# Class of each event\nEVENT_CLASSES = {")
+    out += [f"    {e['name']!r}: {e['class']!r}," for e in events["event"]]
+    out.append("}")
     return "\n".join(out) + "\n"
 
 
@@ -282,12 +292,20 @@ def cell(text: str) -> str:
 
 def events_md() -> str:
     """docs: the event table."""
-    out = [banner("<!--", "events").rstrip() + " -->\n\n# Events\n"]
+    out = [banner("<!--", "events", "shedding").rstrip() + " -->\n\n# Events\n"]
     out.append("Names and codes are those of Falco and sysdig; codes from 1024 on are Tiercel's own.\n")
-    out.append("| code | event | category | parameters |\n| ---: | --- | --- | --- |")
+    out.append("## What is shed first\n")
+    out.append(
+        "When a host makes more than its rings or its budget take, the kernel leaves out events by their class, in this "
+        "order, and counts each: [the collector](collector.md#too-much) tells more.\n"
+    )
+    out.append("| class | shed while no more is left than | what |\n| --- | ---: | --- |")
+    out += [f"| `{c['name']}` | {c['keep']}/16 | {cell(c['doc'])} |" for c in table("shedding")["class"]]
+    out.append("\n## All events\n")
+    out.append("| code | event | category | class | parameters |\n| ---: | --- | --- | --- | --- |")
     for e in table("events")["event"]:
         params = ", ".join(f"{p['name']}: {p['type']}" for p in e.get("params", []))
-        out.append(f"| {e['code']} | `{e['name']}` | {e['category']} | {params} |")
+        out.append(f"| {e['code']} | `{e['name']}` | {e['category']} | {e['class']} | {params} |")
     return "\n".join(out) + "\n"
 
 

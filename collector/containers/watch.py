@@ -82,6 +82,9 @@ class ContainerSource:
     def losses(self) -> list[Loss]:
         return self._source.losses()
 
+    def shed(self) -> list[Loss]:
+        return self._source.shed()
+
     def wait(self, timeout: float) -> None:
         self._source.wait(timeout)
 

@@ -213,6 +213,8 @@ pub struct BatchHeader {
     pub produced: u64,
     pub delivered: u64,
     pub lost: Vec<Loss>,
+    /// Payloads that events lack; no event is lost by these. Last in a body.
+    pub shed: Vec<Loss>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "events.h"
 #include "kernel.h"
 
 #include <bpf/bpf_helpers.h>
@@ -24,11 +25,13 @@ struct {
     __array(values, struct ring);
 } rings_map SEC(".maps");
 
-// produced = delivered + ring_full + no_ring + no_scratch. The rest tells of events that are not produced (excluded,
-// compat) or that lack a parameter (page_fault).
+// produced = delivered + all of ring_full and budget but for CLASS_PAYLOAD + no_ring + no_scratch. Of CLASS_PAYLOAD
+// they are events without their data. The rest tells of events that are not produced (excluded, compat) or that lack a
+// parameter (page_fault).
 struct counters {
     u64 produced;
-    u64 ring_full;
+    u64 ring_full[CLASSES];
+    u64 budget[CLASSES];
     u64 no_ring;
     u64 no_scratch;
     u64 excluded;
@@ -43,9 +46,15 @@ struct known {
     u64 epoch;
 };
 
+#define LIMIT_EVENTS 0
+#define LIMIT_BYTES 1
+#define LIMITS 2
+
 struct per_cpu {
     struct counters counters;
     struct known known;
+    u64 spare;        // bytes of the ring that can be written before it is half full, as it was when looked at
+    u64 owed[LIMITS]; // delivered, and not yet taken out of the pools (shed.h)
 };
 
 struct {
@@ -89,13 +98,22 @@ struct {
     __type(value, u64);
 } clone_flags_map SEC(".maps");
 
+// A budget: what may pass in a second, 0 for any; what is kept of it for the classes after each; how much a CPU
+// delivers before it pays.
+struct limit {
+    u64 per_second;
+    u64 keep[8];
+    u64 portion;
+};
+
 // What may change while the probe runs.
 struct switches {
     u64 wanted[SYSCALLS_MAX / 64];
     u32 excluded[EXCLUDED_MAX];
     u32 wanted_procexit;
-    u32 epoch; // of marks.h
-    u32 unused;
+    u32 epoch;   // of marks.h
+    u32 limited; // whether there is a budget
+    struct limit limits[LIMITS];
 };
 
 volatile struct switches switches SEC(".data.switches") = {};

@@ -198,8 +198,12 @@ static __always_inline void record__socktuple(struct record *r, s32 fd, u64 addr
     record__push(r, scratch__socktuple(r->s, r->pos, fd, address, inbound));
 }
 
+// The data of a read or write.
 static __always_inline void record__iovec(struct record *r, u64 iovec, u32 count, s64 total) {
-    record__push(r, scratch__iovec(r->s, r->pos, iovec, count, total));
+    if (record__sheds_payload(r, total))
+        record__none(r);
+    else
+        record__push(r, scratch__iovec(r->s, r->pos, iovec, count, total));
 }
 
 // `struct user_msghdr`, as the C library lays it out on 64-bit machines.

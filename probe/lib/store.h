@@ -5,6 +5,7 @@
 
 #include "extract.h"
 #include "marks.h"
+#include "shed.h"
 
 // Before every event in the ring; then u16 lengths[nparams], then the parameters back to back.
 struct record_header {
@@ -56,12 +57,14 @@ struct fixed {
 };
 
 static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, const u16 nparams, const u32 bytes,
-                                           const bool changes) {
+                                           const bool changes, const u32 class) {
     const u32 len = sizeof(struct record_header) + 2 * nparams + bytes;
     struct counters *counters = counters__produce();
     u32 cpu = bpf_get_smp_processor_id();
     if (!counters)
         return false;
+    if (counters__admit(counters, cpu, class) == ADMIT_NOT)
+        goto lost;
     void *ring = bpf_map_lookup_elem(&rings_map, &cpu);
     if (!ring) {
         counters->no_ring++;
@@ -69,9 +72,10 @@ static __always_inline bool fixed__reserve(struct fixed *f, const u16 code, cons
     }
     f->at = bpf_ringbuf_reserve(ring, len, 0);
     if (!f->at) {
-        counters->ring_full++;
+        counters->ring_full[class]++;
         goto lost;
     }
+    counters__spend(counters, len);
     // Who exits is not worth a description.
     u64 task = bpf_get_current_pid_tgid();
     u32 asks = code == EVENT_PROCEXIT ? 0 : marks__question(counters, task);
@@ -109,7 +113,8 @@ static __always_inline int fixed__submit(struct fixed *f) {
 // Opens the record of a fixed-size event `f` (leaves the program if it cannot), sizes from the table.
 #define FIXED(f, NAME)                                                                                                 \
     struct fixed f;                                                                                                    \
-    if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES, EVENT_##NAME##_CHANGES))        \
+    if (!fixed__reserve(&f, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_BYTES, EVENT_##NAME##_CHANGES,         \
+                        EVENT_##NAME##_CLASS))                                                                         \
     return 0
 
 // ---- events of variable size ----
@@ -122,22 +127,28 @@ struct record {
     u32 cpu;
     u16 code;
     u16 nparams;
+    u8 class;
+    u8 admitted;  // without its payload: ADMIT_BARE_*
     bool changes; // what the process is or has open
     bool child;   // a clone's report by its child
 };
 
-static __always_inline bool record__open(struct record *r, const u16 code, const u16 nparams, const bool changes) {
+static __always_inline bool record__open(struct record *r, const u16 code, const u16 nparams, const bool changes,
+                                         const u32 class) {
     r->counters = counters__produce();
     if (!r->counters)
         return false;
     u32 cpu = bpf_get_smp_processor_id(); // a variable of its own: a pointer into *r would keep all of it in memory
+    u32 admitted = counters__admit(r->counters, cpu, class);
+    if (admitted == ADMIT_NOT)
+        goto lost;
     r->s = bpf_map_lookup_elem(&scratch_map, &cpu);
     if (!r->s) {
         r->counters->no_scratch++;
-        if (changes)
-            marks__lose();
-        return false;
+        goto lost;
     }
+    r->class = class;
+    r->admitted = admitted;
     r->changes = changes;
     r->child = false;
     r->n = 0;
@@ -146,11 +157,17 @@ static __always_inline bool record__open(struct record *r, const u16 code, const
     r->code = code;
     r->nparams = nparams;
     return true;
+lost:
+    if (changes)
+        marks__lose();
+    if (class == CLASS_EXECUTION) // perhaps a child's report of its clone
+        marks__lose_child();
+    return false;
 }
 
 #define RECORD(r, NAME)                                                                                                \
     struct record r;                                                                                                   \
-    if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_CHANGES))                                \
+    if (!record__open(&r, EVENT_##NAME, EVENT_##NAME##_PARAMS, EVENT_##NAME##_CHANGES, EVENT_##NAME##_CLASS))          \
     return 0
 
 static __always_inline u8 *record__here(struct record *r) {
@@ -208,6 +225,25 @@ static __always_inline void record__user_bytes(struct record *r, u64 address, s6
     record__push(r, size);
 }
 
+// Whether the data of a read or write, if it has any, is to be left out; counts it.
+static __always_inline bool record__sheds_payload(struct record *r, s64 len) {
+    if (!r->admitted || len <= 0)
+        return false;
+    if (r->admitted == ADMIT_BARE_BUDGET)
+        r->counters->budget[CLASS_PAYLOAD]++;
+    else
+        r->counters->ring_full[CLASS_PAYLOAD]++;
+    return true;
+}
+
+// The data of a read or write.
+static __always_inline void record__payload(struct record *r, u64 address, s64 len, const u32 max) {
+    if (record__sheds_payload(r, len))
+        record__none(r);
+    else
+        record__user_bytes(r, address, len, max);
+}
+
 static __always_inline int record__submit(struct record *r) {
     u32 len = r->pos & POSITION_MASK;
     OPAQUE(len);
@@ -220,8 +256,9 @@ static __always_inline int record__submit(struct record *r) {
     if (!ring) {
         r->counters->no_ring++;
     } else if (bpf_ringbuf_output(ring, r->s->data, len, BPF_RB_NO_WAKEUP)) {
-        r->counters->ring_full++;
+        r->counters->ring_full[r->class]++;
     } else {
+        counters__spend(r->counters, len);
         if (asks || r->child)
             marks__answer(asks);
         return 0;

@@ -4,7 +4,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(pread64, struct pt_regs *regs, long ret) {
     RECORD(r, PREAD);
     record__s64(&r, ret);
-    record__user_bytes(&r, regs->si, ret, DATA_MAX);
+    record__payload(&r, regs->si, ret, DATA_MAX);
     record__s64(&r, (s32)regs->di);
     record__u32(&r, regs->dx);
     record__u64(&r, regs->r10);

@@ -4,7 +4,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(recvfrom, struct pt_regs *regs, long ret) {
     RECORD(r, RECVFROM);
     record__s64(&r, ret);
-    record__user_bytes(&r, regs->si, ret, DATA_MAX);
+    record__payload(&r, regs->si, ret, DATA_MAX);
     if (ret >= 0)
         record__socktuple(&r, regs->di, regs->r8, true);
     else

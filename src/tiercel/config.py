@@ -243,7 +243,19 @@ class Collector(Group):
     batch_events: int = Field(1000, ge=1, le=100_000, description="Most events of a batch.")
     batch_bytes: int = Field(512 * 1024, ge=16 * 1024, description="Most bytes of a batch, before compression.")
     ring_bytes: int = Field(
-        8 * 1024 * 1024, ge=64 * 1024, description="Size of each CPU's ring buffer; a power of two."
+        8 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Size of each CPU's ring buffer; a power of two. When it fills, events are left out by class, too.",
+    )
+    budget_events: int = Field(
+        0,
+        ge=0,
+        le=10**10,
+        description="Most events that the kernel delivers in a second, of all CPUs together; what is more is left out "
+        "by class, reads and writes first, and counted. 0: any, as what is given up is for a person to decide.",
+    )
+    budget_bytes: int = Field(
+        0, ge=0, le=10**10, description="The same in bytes of events; the data of reads and writes goes first. 0: any."
     )
     wanted: Words = Field([], description="Names of the events to trace; empty: all that tiercel knows.")
     containers: bool = Field(True, description="Whether container runtimes are asked for what they know.")

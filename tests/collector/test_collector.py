@@ -23,6 +23,7 @@ class Counting:
     def __init__(self, count: int, *, dropped: int = 0, data: bytes = b"") -> None:
         self.left, self.dropped, self.data = count, dropped, data
         self.made = 0
+        self.bare = 0
         self.retold = 0
         self.closed = False
 
@@ -39,6 +40,9 @@ class Counting:
 
     def losses(self) -> list[tuple[str, str, int]]:
         return [("ring", "ring_full", self.dropped)]
+
+    def shed(self) -> list[tuple[str, str, int]]:
+        return [("ring", "budget_payload", self.bare)]
 
     def snapshot(self, batch: Batch) -> None:
         batch.append("groupadded", time=1, tid=-1, params=[0, "root", ""])
@@ -79,6 +83,19 @@ def test_numbers_count_up_from_the_run_and_totals_add_up() -> None:
     lost = [row for header, _ in batches for row in header["lost"]]
     assert lost == [("ring", "ring_full", 3)]
     assert (last["produced"], last["delivered"]) == (2503, 2500)
+    assert totals.produced == totals.delivered + sum(totals.lost.values())
+
+
+def test_payloads_that_were_left_out_are_told_once_and_are_no_lost_events() -> None:
+    queue = Queue()
+    consumer = queue.consumer([topics.RAW])
+    source = Counting(2500, dropped=3)
+    source.bare = 40
+    totals = Collector(source, queue.producer(), ME).run(threading.Event())
+    batches = _batches(queue, consumer)
+    assert [row for header, _ in batches for row in header["shed"]] == [("ring", "budget_payload", 40)]
+    assert [row for header, _ in batches for row in header["lost"]] == [("ring", "ring_full", 3)]
+    assert totals.shed == {("ring", "budget_payload"): 40}
     assert totals.produced == totals.delivered + sum(totals.lost.values())
 
 

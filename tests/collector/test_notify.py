@@ -90,6 +90,9 @@ def test_a_drain_that_stands_still_is_not_alive(systemd) -> None:
         def losses(self) -> list:
             return []
 
+        def shed(self) -> list:
+            return []
+
         def snapshot(self, batch) -> None: ...
         def retell(self) -> None: ...
         def stop(self) -> None: ...

@@ -68,7 +68,9 @@ def test_fastavro_reads_the_event_batches_that_the_engine_writes(made: list[Made
     body = outcome(made).enriched
     record = read(EVENT_BATCH, body)
     assert written(EVENT_BATCH, record) == body
-    expected = header(run=-1, lost=[{"stage": "ring", "reason": "full", "count": 3}], count=len(made))
+    shed = [{"stage": "ring", "reason": "budget_payload", "count": 2}]
+    lost = [{"stage": "ring", "reason": "full", "count": 3}]
+    expected = header(run=-1, lost=lost, shed=shed, count=len(made))
     assert {name: record[name] for name in expected} == expected
     assert (record["partition"], record["offset"], record["rules"]) == (3, 77, [])
     assert {event["seq"] for event in record["events"]} >= {i for i, e in enumerate(made) if e.name in KERNEL}

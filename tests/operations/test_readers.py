@@ -94,7 +94,9 @@ def test_the_rule_of_an_alert_is_read_as_avro_has_it(key: str, at: int, rule: st
 def test_a_collector_tells_its_losses_by_stage_and_reason() -> None:
     class Stage:
         def totals(self) -> Totals:
-            return Totals(100, 90, {("ring", "full"): 8, ("collector", "queue_full"): 2}, 4)
+            return Totals(
+                100, 90, {("ring", "full"): 8, ("collector", "queue_full"): 2}, 4, {("ring", "budget_payload"): 5}
+            )
 
     class Source:
         def fill(self) -> list[int]:
@@ -102,6 +104,7 @@ def test_a_collector_tells_its_losses_by_stage_and_reason() -> None:
 
     found = told(readers.collector(Stage(), Source()))  # type: ignore[arg-type]
     assert found["tiercel_collector_lost_events_total", ("full", "ring")] == 8
+    assert found["tiercel_collector_shed_payloads_total", ("budget_payload", "ring")] == 5
     assert found["tiercel_collector_produced_events_total", ()] == 100
     assert found["tiercel_collector_ring_fill_bytes", ()] == 30
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     container,
-    header::{Kind, put_codes, put_header, read_header, skip_codes},
+    header::{Kind, put_codes, put_header, put_losses, read_header, read_losses, skip_codes},
     params::{ParamReader, put_params},
     wire::{Error, Reader, Result, put_array, put_bool, put_bytes, put_long, put_ulong},
 };
@@ -59,6 +59,7 @@ pub fn encode(
         put_event(out, header, batch, facts)
     });
     put_array(&mut out, &enriched.containers, container::put);
+    put_losses(&mut out, &header.shed);
     out
 }
 
@@ -151,7 +152,7 @@ fn put_file(out: &mut Vec<u8>, file: &File) {
 
 pub fn decode(body: &[u8]) -> Result<EventBatch> {
     let mut reader = Reader::new(body)?;
-    let (header, count) = read_header(&mut reader, Kind::Enriched)?;
+    let (mut header, count) = read_header(&mut reader, Kind::Enriched)?;
     let origin = Origin {
         partition: reader.number("partition")?,
         offset: reader.long()?,
@@ -175,6 +176,7 @@ pub fn decode(body: &[u8]) -> Result<EventBatch> {
         read_event(&mut reader, &header, &mut enriched, &mut batch, &mut params)?;
     }
     enriched.containers = reader.list(container::LEAST, container::read)?;
+    header.shed = read_losses(&mut reader)?;
     reader.finish()?;
     Ok(EventBatch {
         header,

@@ -27,14 +27,28 @@ pub(super) fn put_header(out: &mut Vec<u8>, header: &BatchHeader, count: Option<
     for number in [header.time, header.produced, header.delivered] {
         put_ulong(out, number);
     }
-    put_array(out, &header.lost, |out, loss| {
+    put_losses(out, &header.lost);
+}
+
+pub(super) fn put_losses(out: &mut Vec<u8>, losses: &[Loss]) {
+    put_array(out, losses, |out, loss| {
         put_bytes(out, loss.stage.as_bytes());
         put_bytes(out, loss.reason.as_bytes());
         put_ulong(out, loss.count);
     });
 }
 
-/// The header, and the count of an EventBatch (0 for a RawBatch).
+pub(super) fn read_losses(reader: &mut Reader) -> Result<Vec<Loss>> {
+    reader.list(3, |reader| {
+        Ok(Loss {
+            stage: reader.text()?.into(),
+            reason: reader.text()?.into(),
+            count: reader.ulong()?,
+        })
+    })
+}
+
+/// The header but for `shed`, which comes last, and the count of an EventBatch (0 for a RawBatch).
 pub(super) fn read_header(reader: &mut Reader, kind: Kind) -> Result<(BatchHeader, u32)> {
     let [host_id, host, boot_id] = [reader.text()?.into(), reader.text()?.into(), reader.text()?.into()];
     let [run, first_seq] = [reader.ulong()?, reader.ulong()?];
@@ -44,13 +58,7 @@ pub(super) fn read_header(reader: &mut Reader, kind: Kind) -> Result<(BatchHeade
         0
     };
     let [time, produced, delivered] = [reader.ulong()?, reader.ulong()?, reader.ulong()?];
-    let lost = reader.list(3, |reader| {
-        Ok(Loss {
-            stage: reader.text()?.into(),
-            reason: reader.text()?.into(),
-            count: reader.ulong()?,
-        })
-    })?;
+    let lost = read_losses(reader)?;
     Ok((
         BatchHeader {
             host_id,
@@ -62,6 +70,7 @@ pub(super) fn read_header(reader: &mut Reader, kind: Kind) -> Result<(BatchHeade
             produced,
             delivered,
             lost,
+            shed: Vec::new(),
         },
         count,
     ))

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    header::{Kind, put_codes, put_header, read_header, skip_codes},
+    header::{Kind, put_codes, put_header, put_losses, read_header, read_losses, skip_codes},
     params::{ParamReader, put_params},
     wire::{Error, Reader, Result, put_long},
 };
@@ -29,12 +29,13 @@ pub fn encode(header: &BatchHeader, batch: &Batch, range: Range<usize>) -> Vec<u
         put_params(&mut out, &event);
     }
     out.push(0);
+    put_losses(&mut out, &header.shed);
     out
 }
 
 pub fn decode(body: &[u8]) -> Result<(BatchHeader, Batch)> {
     let mut reader = Reader::new(body)?;
-    let (header, _) = read_header(&mut reader, Kind::Raw)?;
+    let (mut header, _) = read_header(&mut reader, Kind::Raw)?;
     skip_codes(&mut reader)?;
     let mut batch = Batch::new();
     let mut params = ParamReader::default();
@@ -61,6 +62,7 @@ pub fn decode(body: &[u8]) -> Result<(BatchHeader, Batch)> {
             &params.data,
         );
     }
+    header.shed = read_losses(&mut reader)?;
     reader.finish()?;
     Ok((header, batch))
 }
@@ -88,6 +90,11 @@ mod tests {
                 stage: "ring".into(),
                 reason: "full".into(),
                 count: 2,
+            }],
+            shed: vec![Loss {
+                stage: "ring".into(),
+                reason: "budget_payload".into(),
+                count: 9,
             }],
         }
     }
@@ -126,9 +133,9 @@ mod tests {
         batch.push(0, 1, 0, EventKind::Syscall, []);
         let mut body = encode(&BatchHeader::default(), &batch, 0..1);
         let length = body.len();
-        // ... count, time, tid, cpu, code, values, addr, tuple, fds, dyns, end
-        assert_eq!(body[length - 7], 2);
-        body.splice(length - 7..length - 6, [0xc4, 0x13]);
+        // ... count, time, tid, cpu, code, values, addr, tuple, fds, dyns, end, shed
+        assert_eq!(body[length - 8], 2);
+        body.splice(length - 8..length - 7, [0xc4, 0x13]);
         assert_eq!(
             decode(&body).unwrap_err().to_string(),
             "event 0 has the unknown code 1250"

@@ -41,6 +41,12 @@ impl Ledger {
                 .iter()
                 .map(|l| ("lost", l.stage.as_str(), l.reason.as_str(), l.count)),
         );
+        rows.extend(
+            header
+                .shed
+                .iter()
+                .map(|l| ("shed", l.stage.as_str(), l.reason.as_str(), l.count)),
+        );
         let times = match batch.batch.len() {
             0 => [header.time; 2],
             count => [batch.batch.get(0).ts(), batch.batch.get(count - 1).ts()],

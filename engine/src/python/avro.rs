@@ -22,9 +22,15 @@ pub fn header_from_dict(dict: &Bound<'_, PyDict>, first_time: u64) -> PyResult<B
         dict.get_item(key)?
             .ok_or_else(|| PyKeyError::new_err(format!("the header lacks {key}")))
     };
-    let lost: Vec<(String, String, u64)> = match dict.get_item("lost")? {
-        Some(lost) => lost.extract()?,
-        None => Vec::new(),
+    let losses = |key: &str| -> PyResult<Vec<Loss>> {
+        let Some(told) = dict.get_item(key)? else {
+            return Ok(Vec::new());
+        };
+        let told: Vec<(String, String, u64)> = told.extract()?;
+        Ok(told
+            .into_iter()
+            .map(|(stage, reason, count)| Loss { stage, reason, count })
+            .collect())
     };
     Ok(BatchHeader {
         host_id: item("host_id")?.extract()?,
@@ -35,10 +41,8 @@ pub fn header_from_dict(dict: &Bound<'_, PyDict>, first_time: u64) -> PyResult<B
         time: dict.get_item("time")?.map_or(Ok(first_time), |time| time.extract())?,
         produced: item("produced")?.extract()?,
         delivered: item("delivered")?.extract()?,
-        lost: lost
-            .into_iter()
-            .map(|(stage, reason, count)| Loss { stage, reason, count })
-            .collect(),
+        lost: losses("lost")?,
+        shed: losses("shed")?,
     })
 }
 
@@ -52,12 +56,13 @@ pub fn header_to_dict<'py>(py: Python<'py>, header: &BatchHeader) -> PyResult<Bo
     dict.set_item("time", header.time)?;
     dict.set_item("produced", header.produced)?;
     dict.set_item("delivered", header.delivered)?;
-    let lost: Vec<_> = header
-        .lost
-        .iter()
-        .map(|loss| (&loss.stage, &loss.reason, loss.count))
-        .collect();
-    dict.set_item("lost", lost)?;
+    for (key, losses) in [("lost", &header.lost), ("shed", &header.shed)] {
+        let losses: Vec<_> = losses
+            .iter()
+            .map(|loss| (&loss.stage, &loss.reason, loss.count))
+            .collect();
+        dict.set_item(key, losses)?;
+    }
     Ok(dict)
 }
 
@@ -100,6 +105,7 @@ pub fn header_of<'py>(py: Python<'py>, body: &[u8], kind: &str) -> PyResult<Boun
     };
     let (header, count) = avro::header_of(body, kind).map_err(value_error)?;
     let dict = header_to_dict(py, &header)?;
+    dict.del_item("shed")?; // it is not read
     if kind == Kind::Enriched {
         dict.set_item("count", count)?;
     }

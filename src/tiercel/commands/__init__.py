@@ -23,3 +23,9 @@ class Context:
         settings = config.load(self.config, log=self.log, **flags)
         log.setup(settings.log.level, settings.log.format)
         return settings
+
+    def reread(self) -> "Settings":
+        """The configuration as it is now, without the command's flags."""
+        from tiercel import config
+
+        return config.load(self.config, log=self.log)

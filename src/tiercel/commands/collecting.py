@@ -2,21 +2,23 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiercel.errors import ConfigError, SpoolBusyError, SpoolError
+from tiercel.errors import ConfigError, SpoolBusyError, SpoolError, TiercelError
 
 if TYPE_CHECKING:
     from tiercel._engine import Redactor
     from tiercel.collector.identity import Identity
     from tiercel.collector.sources import Source
     from tiercel.collector.spool import Spool
-    from tiercel.config import Collector, Kafka
+    from tiercel.config import Collector, Kafka, Settings
     from tiercel.joints.base import Producer
     from tiercel.joints.registry import Registry
+    from tiercel.probe.core import Probe
     from tiercel.probe.pinned import Pinned
 
 log = logging.getLogger("tiercel.fleet")
@@ -47,8 +49,30 @@ def registry(kafka: "Kafka", *, may_wait: bool) -> "Registry | None":
         return None
 
 
-def source_of_this_host(settings: "Collector", stack: ExitStack) -> "tuple[Source, Callable[[], None]]":
+def follow_budget(probe: "Probe", settings: "Collector", reread: "Callable[[], Settings]") -> None:
+    """Give the probe its budget, and anew on SIGHUP that of the configuration as it is then."""
+    from tiercel.commands.rotation import on_rotation
+
+    probe.set_budget(settings.budget_events, settings.budget_bytes)
+
+    def again() -> None:
+        try:
+            new = reread().collector
+            probe.set_budget(new.budget_events, new.budget_bytes)
+        except (TiercelError, OSError) as error:
+            log.error("the budget stays what it is: %s", error)
+            return
+        log.info("budget of this host events=%d bytes=%d", new.budget_events, new.budget_bytes)
+
+    on_rotation(again, (signal.SIGHUP,))
+
+
+def source_of_this_host(
+    settings: "Collector", stack: ExitStack, reread: "Callable[[], Settings]"
+) -> "tuple[Source, Callable[[], None]]":
     """The kernel's events, not yet wanted, and what makes them so; rights that are not needed any more are given up.
+
+    `reread` gives the configuration as it is by then.
 
     To be called before any thread begins: capabilities are a thread's own. ProbeError, ConfigError.
     """
@@ -72,6 +96,7 @@ def source_of_this_host(settings: "Collector", stack: ExitStack) -> "tuple[Sourc
         privileges.limit(kept, user=settings.user)
         if kept:
             log.warning("this kernel asks for CAP_BPF and CAP_PERFMON to use the probe: they are kept")
+    follow_budget(probe, settings, reread)
     live = LiveSource(probe, heal_ms=settings.heal_ms, offset=offset, describer=reader)
     source = with_containers(live, settings)
     stack.callback(source.close)

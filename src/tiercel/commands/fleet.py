@@ -55,7 +55,8 @@ def collect(
 ) -> None:
     """Send this host's system calls to Kafka, until stopped.
 
-    Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither.
+    Needs root and a kernel with BTF, and what `tiercel doctor` says; with --capture it needs neither. On SIGHUP
+    it takes collector.budget_events and collector.budget_bytes anew from the configuration.
     """
     from tiercel.collector.collector import Collector
     from tiercel.collector.identity import Identity
@@ -78,7 +79,7 @@ def collect(
     with ExitStack() as stack:
         notifier = stack.enter_context(closing(Notifier()))
         # The probe comes first, as the rights that it takes are given up before anything else begins.
-        source, begin = _source(settings, capture, rate, repeat, stack)
+        source, begin = _source(context, settings, capture, rate, repeat, stack)
         registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
         schema_id = registry.ids["raw_batch"] if registry is not None else None
         identity = Identity.of_this_host(settings.host.id, settings.host.name)
@@ -374,8 +375,8 @@ def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
     return None
 
 
-def _source(
-    settings: "Settings", capture: Path | None, rate: float, repeat: bool, stack: ExitStack
+def _source(  # noqa: PLR0917
+    context: typer.Context, settings: "Settings", capture: Path | None, rate: float, repeat: bool, stack: ExitStack
 ) -> "tuple[Source, Callable[[], None]]":
     """What is drained, closed with `stack`, and what begins it."""
     if capture is not None:
@@ -386,7 +387,7 @@ def _source(
         return source, lambda: None
     from tiercel.commands.collecting import source_of_this_host
 
-    return source_of_this_host(settings.collector, stack)
+    return source_of_this_host(settings.collector, stack, context.obj.reread)
 
 
 def _until_told() -> "Beating":

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,7 +67,8 @@ def hunt(
 ) -> None:
     """Search the history of all hosts with a condition of the rule language.
 
-    Says on stderr how complete the searched history is. Fields: `tiercel fields`.
+    Says on stderr how complete the searched history is, by the ledger: hosts, since when, what was lost, is in flight.
+    Fields: `tiercel fields`.
     """
     from tiercel.hunt import render
     from tiercel.rules.check import check_condition
@@ -144,20 +146,29 @@ def _show(alert: "Row", *, as_json: bool) -> None:
     print(alerts.json_line(alert) if as_json else alerts.line(alert), flush=True)
 
 
-def audit(context: typer.Context, host: Host = "", dsn: Dsn = None, *, as_json: Json = False) -> None:
-    """Balance the books: every event that the kernel produced is stored or counted as lost.
+def audit(
+    context: typer.Context,
+    *,
+    host: Host = "",
+    since: Annotated[str, typer.Option(metavar="SPAN", help="How far back: 90s, 15m, 12h, 7d, 4w; empty: all.")] = "",
+    dsn: Dsn = None,
+    as_json: Json = False,
+) -> None:
+    """Balance the books: every event that the kernel produced is stored, was shed by a budget, or is counted as lost.
 
-    Exit status 1 if a run does not balance. A run seen in the last ten seconds may have events on the way.
+    A line for each run of a host. What a host still held when it was heard of last is in flight; once the run is over,
+    or the host silent for ten minutes, it is MISSING. Exit status 1 if a run does not balance.
     """
     from tiercel.hunt import render
 
-    unbalanced = runs = 0
-    for row in open_store(context, dsn).ledger(host=host):
+    unbalanced, runs, sums = 0, 0, Counter[str]()
+    for row in open_store(context, dsn).ledger(since=_begin(since) if since else 0, host=host):
         runs += 1
-        running = row["until"] > time.time_ns() - 10_000_000_000 and row["balance"] > 0
-        unbalanced += bool(row["balance"]) and not running
-        print(json.dumps(row, ensure_ascii=False) if as_json else render.ledger_text(row, running=running))
+        unbalanced += bool(row["missing"])
+        sums.update({name: row[name] for name in ("stored", "shed", "lost", "in_flight")})
+        sums["missing"] += max(0, row["missing"])
+        print(json.dumps(row, ensure_ascii=False) if as_json else render.ledger_text(row))
     if not as_json:
-        typer.echo(f"{runs} run{'' if runs == 1 else 's'}, {unbalanced} unbalanced", err=True)
+        typer.echo(render.ledger_sum(runs, unbalanced, sums), err=True)
     if unbalanced:
         raise typer.Exit(1)

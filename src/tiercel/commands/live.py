@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -51,8 +51,8 @@ def up(
     """Watch this host: everything in one process, alerts to the terminal, history in chDB.
 
     Needs root and a kernel with BTF; without them it says so and plays a recording through the same chain.
-    Rule files that change are loaded anew, by themselves or on SIGHUP; what is wrong with them is told, and the rules
-    before go on. Ctrl-C ends it with a summary: produced = stored + lost.
+    Rule files that change are loaded anew, by themselves or on SIGHUP, as is the budget of events; what is wrong with
+    them is told, and the rules before go on. Ctrl-C ends it with a summary: produced = stored + lost.
     """
     from tiercel import local
     from tiercel.commands.rotation import on_rotation
@@ -64,7 +64,7 @@ def up(
     told = {"format": "json" if as_json else None}
     settings = obj.settings(worker={"rules": rules}, store={"dsn": dsn}, stdout=told)
     first = load_set(settings.worker)
-    source, live = _source(settings, capture)
+    source, live = _source(settings, capture, obj.reread)
     news: deque[str] = deque(maxlen=1000)
 
     def refused(new: "CompiledSet | RefusedError") -> None:
@@ -88,7 +88,7 @@ def up(
     running.raise_error()
 
 
-def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]":
+def _source(settings: "Settings", capture: Path | None, reread: "Callable[[], Settings]") -> "tuple[Source, bool]":
     """The kernel if it can be watched, else a capture; and whether it is live."""
     from tiercel.collector.capture import CaptureSource
     from tiercel.local import bundled_capture
@@ -96,19 +96,21 @@ def _source(settings: "Settings", capture: Path | None) -> "tuple[Source, bool]"
     if capture is not None:
         return CaptureSource(capture), False
     try:
-        return source_of_this_host(settings.collector), True
+        return source_of_this_host(settings.collector, reread), True
     except ProbeError as error:
         typer.echo(f"Cannot watch this host: {error}. Playing the bundled recording instead.", err=True)
     return CaptureSource(bundled_capture()), False
 
 
-def source_of_this_host(settings: "Collector") -> "Source":
-    """The probe's events and the containers of these; ProbeError."""
+def source_of_this_host(settings: "Collector", reread: "Callable[[], Settings]") -> "Source":
+    """The probe's events and the containers of these; `reread` gives the configuration as it is by then. ProbeError."""
     from tiercel.collector.containers.watch import with_containers
     from tiercel.collector.live import LiveSource
+    from tiercel.commands.collecting import follow_budget
     from tiercel.probe.core import Probe
 
     probe = Probe.load(set(settings.wanted) or None, settings.ring_bytes, exclude_tgids=[os.getpid()])
+    follow_budget(probe, settings, reread)
     return with_containers(LiveSource(probe, heal_ms=settings.heal_ms), settings)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from types import FrameType
 
 
-def on_rotation(reopen: Callable[[], None]) -> None:
-    """Call this at every SIGHUP and SIGUSR1, in a thread of its own; who handled them before goes on doing so."""
+def on_rotation(
+    reopen: Callable[[], None], signals: tuple[signal.Signals, ...] = (signal.SIGHUP, signal.SIGUSR1)
+) -> None:
+    """Call this at every one of the signals, in a thread of its own; who handled them before goes on doing so."""
     # The only queue that a signal handler may put into at any moment.
     told: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -18,7 +20,7 @@ def on_rotation(reopen: Callable[[], None]) -> None:
             reopen()
 
     threading.Thread(target=follow, name="rotation", daemon=True).start()
-    for number in (signal.SIGHUP, signal.SIGUSR1):
+    for number in signals:
         before = signal.getsignal(number)
 
         def handle(number: int, frame: FrameType | None, before: object = before) -> None:

@@ -36,6 +36,8 @@ def collector(stage: "Collector", source: "Source") -> Reader:
         yield "tiercel_collector_batches_total", (), totals.batches
         for key, count in totals.lost.items():
             yield "tiercel_collector_lost_events_total", key, count
+        for key, count in totals.shed.items():
+            yield "tiercel_collector_shed_payloads_total", key, count
         if (fill := getattr(source, "fill", None)) is not None:
             try:
                 yield "tiercel_collector_ring_fill_bytes", (), sum(fill())

@@ -43,6 +43,9 @@ class Threads:
     def losses(self) -> list[tuple[str, str, int]]:
         return []
 
+    def shed(self) -> list[tuple[str, str, int]]:
+        return []
+
     def snapshot(self, batch: Batch) -> None:
         self.read(batch, 1)
 

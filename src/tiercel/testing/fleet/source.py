@@ -39,6 +39,9 @@ class LifeSource:
     def losses(self) -> list[Loss]:
         return []
 
+    def shed(self) -> list[Loss]:
+        return []
+
     def snapshot(self, batch: Batch) -> None:
         """The lists of the recording come before its first event by themselves."""
 
