@@ -49,7 +49,7 @@ class Books:
     @classmethod
     def begin(cls, identity: Identity) -> "Books":
         """A run that has not sent anything."""
-        return cls(identity, Note(identity.run, 0, 0, 0, 0, 0, 0))
+        return cls(identity, Note.of_none(identity.run))
 
     def before(self, note: Note, reason: str) -> Telling | None:
         """What is to be told before a record of the run."""
@@ -61,7 +61,7 @@ class Books:
         after = Note(note.first_seq, 0, 0, produced, numbered, told, 0)
         return Telling(self.identity, after, [("spool", reason, max(0, missing))])
 
-    def at_end(self, ahead: Note | None, reason: str, produced: Callable[[Identity], int]) -> Telling | None:
+    def at_end(self, ahead: Note, reason: str, produced: Callable[[Identity], int]) -> Telling | None:
         """What is to be told when the run is over.
 
         `ahead`: the last that is known of its records that were given up, for this `reason`; `produced`: of the run, as
@@ -69,7 +69,7 @@ class Books:
         """
         lost: Losses = []
         note = self.note
-        if ahead is not None and ahead.accounted > note.accounted:
+        if ahead.accounted > note.accounted:
             lost.append(("spool", reason or "missing", ahead.accounted - note.accounted))
             note = ahead
         made = max(note.produced, produced(self.identity))

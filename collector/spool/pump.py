@@ -30,6 +30,8 @@ class _Sent:
     message: bytes
     size: int
     telling: Telling | None = None
+    ends: bool = False
+    """The run is over with it."""
     done: bool = False
     error: str | None = None
 
@@ -96,9 +98,9 @@ class Pump:
         """Send a record that no disk takes, if all that came before is on its way."""
         if self._found is not None or not self._segments.is_read() or not self._has_room():
             return False
-        if not self._announce(identity, note):
-            return False
         segment, offset = self._segments.end
+        if not self._announce(identity, note, segment + 1):
+            return False
         return self._send(_Sent(Place(segment, offset, identity, note), message, len(message)))
 
     def _has_room(self) -> bool:
@@ -106,21 +108,26 @@ class Pump:
         return self._bytes < self._in_flight_bytes and not failed and time.monotonic() >= self._resume_at
 
     def _send_record(self, found: Found) -> bool:
-        if not self._announce(found.identity, found.note):
+        if not self._announce(found.identity, found.note, found.segment):
             return False
         place = Place(found.segment, found.end, found.identity, found.note)
         return self._send(_Sent(place, found.message, len(found.message)))
 
-    def _announce(self, identity: Identity, note: Note) -> bool:
+    def _announce(self, identity: Identity, note: Note, segment: int) -> bool:
         """Tell what is missing before this record; whether there is nothing left to be told."""
         books = self._books
         if books is not None and books.identity != identity:
-            reason = self._segments.missing
-            telling = books.at_end(self._segments.ahead.pop(books.identity, None), reason, self._produced_before)
-            if telling is not None and not self._tell(telling):
+            if not self._end(books):
                 return False
             self._segments.missing = ""
-            books = None
+            self._books = books = None
+        if identity in self._segments.given_up and not self._segments.given_up[identity].reason:
+            del self._segments.given_up[identity]
+            self._journal.given_up.pop(identity, None)
+        # Of some nothing was sent, as nothing is left.
+        over = [run for run, part in self._segments.given_up.items() if run != identity and part.segment < segment]
+        if not all(self._end(Books.begin(run)) for run in over):
+            return False
         if books is None:
             books = self._books = Books.begin(identity)
         telling = books.before(note, self._segments.missing or "missing")
@@ -130,13 +137,25 @@ class Pump:
             self._segments.missing = ""
         return True
 
-    def _tell(self, telling: Telling) -> bool:
+    def _end(self, books: Books) -> bool:
+        """Tell what is missing of a run that is over; whether that was done."""
+        given_up = self._segments.given_up.get(books.identity)
+        ahead, reason = (given_up.note, given_up.reason) if given_up is not None else (books.note, "")
+        telling = books.at_end(ahead, reason or self._segments.missing, self._produced_before)
+        if telling is not None and not self._tell(telling, ends=True):
+            return False
+        self._segments.given_up.pop(books.identity, None)
+        if telling is None:
+            self._journal.given_up.pop(books.identity, None)
+        return True
+
+    def _tell(self, telling: Telling, *, ends: bool = False) -> bool:
         # Nothing is on its way of what comes after it: the place is the end of what is.
         last = self._in_flight[-1].place if self._in_flight else self._journal.place
         segment, offset = (last.segment, last.offset) if last is not None else (0, 0)
         message = avro.frame("raw_batch", telling.body(), self._schema_id)
         place = Place(segment, offset, telling.identity, telling.note)
-        if not self._send(_Sent(place, message, len(message), telling)):
+        if not self._send(_Sent(place, message, len(message), telling, ends)):
             return False
         for stage, reason, count in telling.lost:
             self.lost[stage, reason] += count
@@ -168,10 +187,13 @@ class Pump:
             self._bytes -= item.size
             self.sent += item.telling is None
             place = item.place
+            if item.ends:
+                self._journal.given_up.pop(place.identity, None)
         if place is not None:
             self._pause = 0.5
+            self._journal.place = place
             try:
-                self._journal.write(place)
+                self._journal.write()
                 self.journal_error = ""
             except OSError as error:
                 self.journal_error = error.strerror or str(error)

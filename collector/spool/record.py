@@ -32,6 +32,11 @@ class Note:
     told: int
     own: int
 
+    @classmethod
+    def of_none(cls, run: int) -> "Note":
+        """Before the first batch of a run."""
+        return cls(run, 0, 0, 0, 0, 0, 0)
+
     @property
     def next_seq(self) -> int:
         """The number after the last of the batch."""

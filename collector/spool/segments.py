@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tiercel.collector.identity import Identity
 from tiercel.collector.spool import record
 from tiercel.collector.spool.folder import Folder, write_all
+from tiercel.collector.spool.journal import GivenUp, Journal
 from tiercel.collector.spool.record import DamagedError, Note
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,9 @@ class FullError(Exception):
 class Segments:
     """Those of a folder. What cannot be read is left out, and `missing` says why: by the books it shows how much."""
 
-    def __init__(self, folder: Folder, max_bytes: int, segment_bytes: int) -> None:
-        self._folder, self._max_bytes, self._segment_bytes = folder, max_bytes, segment_bytes
+    def __init__(self, folder: Folder, journal: Journal, max_bytes: int, segment_bytes: int) -> None:
+        self._folder, self._journal = folder, journal
+        self._max_bytes, self._segment_bytes = max_bytes, segment_bytes
         self._segments: dict[int, Segment] = {}
         now, wall = time.monotonic(), time.time()
         for number, size in folder.segments().items():
@@ -55,8 +57,8 @@ class Segments:
         self._reading, self._offset, self._read_fd = 0, 0, -1
         self._identity: Identity | None = None
         self.missing = ""
-        # The furthest books of a run that are known of records that cannot be sent any more.
-        self.ahead: dict[Identity, Note] = {}
+        # What was given up and is not told yet, by run.
+        self.given_up = dict(journal.given_up)
 
     @property
     def disk_bytes(self) -> int:
@@ -94,7 +96,7 @@ class Segments:
         if self._write_fd >= 0 and self._end + len(data) > self._segment_bytes:
             self.close_segment()
         if self._write_fd < 0:
-            number = max((self._reading, *self._segments)) + 1
+            number = max(self._reading, self._journal.furthest, *self._segments) + 1
             self._write_fd, self._end = self._folder.begin(number, identity)
             self._writing = number
             self._segments[number] = Segment(self._end, time.monotonic(), identity)
@@ -157,6 +159,7 @@ class Segments:
             )  # fmt: skip
             if not torn:
                 self.missing = "corrupt"
+                self._give_up(self._reading, segment)
             self._drop(self._reading, aside=not torn)
 
     def _open_reading(self, segment: Segment) -> None:
@@ -165,6 +168,7 @@ class Segments:
             self._offset = max(self._offset, first)
             if segment.identity not in (None, self._identity):
                 raise ValueError("its head is of another run")
+            segment.identity = self._identity
 
     def _read(self, segment: Segment) -> Found:
         assert self._identity is not None
@@ -210,6 +214,7 @@ class Segments:
                 self._look_ahead(number, segment)
                 self.missing = "expired"
                 given_up += 1
+                self._give_up(number, segment)
             self._drop(number)
         return given_up
 
@@ -229,10 +234,19 @@ class Segments:
         finally:
             self.seek(*keep)
 
+    def _give_up(self, number: int, segment: Segment) -> None:
+        """Note for good what is known of a segment that will not be sent."""
+        run = segment.identity
+        if run is not None:
+            last = max(segment.last or Note.of_none(run.run), *self._known_of(run), key=lambda note: note.accounted)
+            self.given_up[run] = part = GivenUp(number, last, self.missing)
+            self._journal.give_up(run, part)
+
+    def _known_of(self, run: Identity) -> list[Note]:
+        return [self.given_up[run].note] if run in self.given_up else [Note.of_none(run.run)]
+
     def _drop(self, number: int, *, aside: bool = False) -> None:
         segment = self._segments[number]
-        if segment.identity is not None and segment.last is not None:
-            self.ahead[segment.identity] = segment.last
         if number == self._writing:
             self.close_segment()
         self._remove(number, aside=aside)

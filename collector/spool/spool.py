@@ -56,9 +56,9 @@ class Spool:
         self._max_age, self._memory_bytes = max_age, memory_bytes
         self._folder = Folder(path)
         try:
-            journal = Journal(self._folder)
+            journal = Journal(self._folder, identity)
             segment_bytes = min(16 << 20, max(64 << 10, max_bytes // 32))
-            self._segments = Segments(self._folder, max_bytes, segment_bytes)
+            self._segments = Segments(self._folder, journal, max_bytes, segment_bytes)
         except OSError as error:
             self._folder.close()
             raise SpoolError(f"the spool {path} cannot be used: {error.strerror}") from None

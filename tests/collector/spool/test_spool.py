@@ -249,3 +249,43 @@ def test_damage_while_it_waits_is_told(tmp_path: Path) -> None:
     kernel, told = arrived(broker.messages)[1000]
     assert told == Counter({("spool", "corrupt"): run.numbered - kernel})
     assert 0 < kernel < run.numbered
+
+
+def test_a_run_of_which_nothing_is_left_is_told_whoever_took_it_away(tmp_path: Path) -> None:
+    first = Run(1000)
+    spool = Spool(tmp_path, Broker(room=0), first.identity)
+    for _ in range(20):
+        first.put(spool, lost=1)
+    until(lambda: spool.memory_bytes == 0)
+    spool.close()
+    # The next one gives it up, and is gone before it could say so.
+    second = Run(9000)
+    spool = Spool(tmp_path, Broker(room=0), second.identity, max_age=0.0)
+    until(lambda: len(segments(tmp_path)) == 0)
+    spool.close()
+    third, broker = Run(20_000), Broker()
+    spool = Spool(tmp_path, broker, third.identity, produced_before=lambda run: 60 if run.run == 1000 else 5)
+    third.put(spool)
+    ended(spool, third, broker)
+    books = {1000: (0, Counter({("spool", "expired"): 60})), 9000: (0, Counter({("spool", "expired"): 5}))}
+    assert arrived(broker.messages) == books | {20_000: (2, Counter())}
+
+
+def test_a_run_that_began_on_a_full_spool_is_told_if_it_is_killed(tmp_path: Path) -> None:
+    first = Run(1000)
+    spool = Spool(tmp_path, Broker(room=0), first.identity, max_bytes=1 << 20, memory_bytes=64 << 10)
+    while first.put(spool, size=1000, timeout=0.05):
+        pass
+    spool.close()
+    size = sum(file.stat().st_size for file in segments(tmp_path))
+    second = Run(9000)
+    spool = Spool(tmp_path, Broker(room=0), second.identity, max_bytes=size)
+    second.put(spool)
+    spool.close()
+    third, broker = Run(20_000), Broker()
+    spool = Spool(tmp_path, broker, third.identity, produced_before=lambda run: 7 if run.run == 9000 else 0)
+    third.put(spool)
+    ended(spool, third, broker)
+    books = arrived(broker.messages)
+    assert list(books) == [1000, 9000, 20_000]
+    assert books[9000] == (0, Counter({("collector", "killed"): 7}))
