@@ -80,9 +80,13 @@ class Collector:
         self._made_up_for = 0
         self._retold = -_RETELL_S
 
-    def run(self, stop: Event, flush_timeout: float = 10.0) -> Totals:
-        """Snapshot, then events until `stop` is set or the source ends; returns when all is safe or time is up."""
+    def run(self, stop: Event, flush_timeout: float = 10.0, begun: Callable[[], None] = lambda: None) -> Totals:
+        """Snapshot, then events until `stop` is set or the source ends; returns when all is safe or time is up.
+
+        `begun` is called when the snapshot is handed over.
+        """
         self.begin()
+        begun()
         while not stop.is_set() and not self._source.finished():
             self.step()
         return self.finish(flush_timeout)

@@ -176,6 +176,9 @@ class Custody:
     async def _write(self, send: Send, kept: Kept, host_id: bytes) -> None:
         """Never is a snapshot on the topic before what it stands for: whoever restores it skips that."""
         async with self._writing:
+            # While this waited for its turn another may have written it, or the partition may have gone.
+            if self.kept.get(kept.partition) is not kept or not kept.waits(host_id):
+                return
             began = time.perf_counter_ns()
             try:
                 draft = kept.draft(host_id)

@@ -110,6 +110,10 @@ class Kept:
         host_id, (_, since) = next(iter(self._uncovered.items()), (b"", (0, before + 1)))
         return host_id if since <= before else None
 
+    def waits(self, host_id: bytes) -> bool:
+        """Whether it has messages that no snapshot covers."""
+        return host_id in self._uncovered
+
     def waiting(self) -> int:
         """Hosts with messages that no snapshot covers."""
         return len(self._uncovered)

@@ -34,7 +34,13 @@ class Topic:
 
 # zstd as the producers send it (STACK.md measures it 30 % smaller than lz4): brokers keep what they are given.
 TOPICS = (
-    Topic(RAW, True, "Batches of events as the kernels produced them.", {"retention.ms": str(_DAY_MS)}),
+    Topic(
+        RAW,
+        True,
+        "Batches of events as the kernels produced them.",
+        # By the broker's time: a host whose clock is wrong would have its messages taken away too early, or never.
+        {"retention.ms": str(_DAY_MS), "message.timestamp.type": "LogAppendTime"},
+    ),
     Topic(EVENTS, True, "The same batches, enriched and matched.", {"retention.ms": str(_DAY_MS)}),
     Topic(ALERTS, True, "Alerts, for anyone to read.", {"retention.ms": str(7 * _DAY_MS)}),
     Topic(SCHEMAS, False, "Avro schemas as JSON by fingerprint.", {"cleanup.policy": "compact"}),

@@ -24,7 +24,7 @@ allow() { # user, then arguments of kafka-acls.sh
     kafka-acls.sh --bootstrap-server kafka:9092 --command-config "$client" --add --allow-principal "User:$user" "$@" >/dev/null
 }
 
-topic tiercel.raw "$PARTITIONS" retention.ms=86400000
+topic tiercel.raw "$PARTITIONS" retention.ms=86400000 message.timestamp.type=LogAppendTime
 topic tiercel.events "$PARTITIONS" retention.ms=86400000
 topic tiercel.alerts "$PARTITIONS" retention.ms=604800000
 topic tiercel.quarantine "$PARTITIONS" retention.ms=604800000

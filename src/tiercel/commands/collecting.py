@@ -3,8 +3,9 @@
 import logging
 import os
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,10 +105,27 @@ def source_of_this_host(
     return source, lambda: probe.set_wanted(wanted)
 
 
+@contextmanager
+def _closed(fd: int) -> Iterator[int]:
+    """A descriptor, closed at the end."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _give(folder: Path, user: int, group: int) -> None:
+    """The spool, and what a collector that ran as us left in it."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.chown(folder, user, group, follow_symlinks=False)
+        with _closed(os.open(folder, flags | os.O_DIRECTORY)) as fd:
+            for name in os.listdir(fd):  # noqa: PTH208 (by descriptor)
+                with suppress(OSError), _closed(os.open(name, flags, dir_fd=fd)) as file:
+                    status = os.fstat(file)
+                    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == os.geteuid():
+                        os.fchown(file, user, group)
+            os.fchown(fd, user, group)
     except OSError as error:
         raise SpoolError(f"the spool {folder} cannot be given to collector.user: {error.strerror}") from None
 

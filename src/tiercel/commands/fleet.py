@@ -102,9 +102,8 @@ def collect(
         health = Health(lambda: stop.turned, 90.0, lambda: None if producer.sent else "no batch was delivered yet")
         stack.enter_context(watched(settings.operations, "collect", health, watched_too))
         begin()
-        notifier.ready()
         log.info("collector started", extra={"source": str(capture) if capture is not None else "this host"})
-        totals = collector.run(stop, flush_timeout=_DRAIN_S)
+        totals = collector.run(stop, flush_timeout=_DRAIN_S, begun=notifier.ready)
         notifier.stopping()
     env, payloads, args = redactor.counts
     log.info("redacted", extra={"env": env, "payloads": payloads, "command_lines": args})

@@ -82,7 +82,7 @@ def _settings(admin: AdminClient, there: dict[str, int]) -> Iterator[Finding]:
 
 
 def _clock(settings: Kafka, partitions: int) -> Iterator[Finding]:
-    """Brokers do not tell their time; messages have their sender's, and one from the future shows a wrong clock."""
+    """Brokers do not tell their time but in what they write down; a message from the future shows a wrong clock."""
     consumer = ck.Consumer({**settings.client(), "group.id": f"tiercel-doctor-{uuid.uuid4().hex}", "log_level": 0})
     try:
         newest = 0
@@ -99,7 +99,7 @@ def _clock(settings: Kafka, partitions: int) -> Iterator[Finding]:
         if newest:
             ahead = newest / 1000 - now
             # What lies behind may just be old.
-            yield skew("clock (hosts)", max(0.0, ahead), "the newest message of a host")
+            yield skew("clock (Kafka)", max(0.0, ahead), "the time of the newest batch")
     except ck.KafkaException:
         return
     finally:
