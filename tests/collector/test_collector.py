@@ -219,3 +219,12 @@ def test_what_a_broker_refuses_is_told_as_lost() -> None:
     headers = [decode_raw(avro.body_of("raw_batch", value))[0] for value in output.values]
     lost = [row for header in headers for row in header["lost"]]
     assert lost == [("broker", "refused", 1000)]
+
+
+def test_it_has_begun_when_the_snapshot_is_handed_over() -> None:
+    queue, waiting = Queue(), list[int]()
+    consumer = queue.consumer([topics.RAW])
+    Collector(Counting(3), queue.producer(), ME).run(
+        threading.Event(), begun=lambda: waiting.append(consumer.waiting())
+    )
+    assert waiting == [1]
