@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import struct
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
@@ -28,7 +30,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Reader:
-    """See `describer.Describer`. A reader that does not answer is given up: processes are unknown from then on."""
+    """See `describer.Describer`. While an answer is late nothing else is asked, and processes are guessed; one that is
+    gone is given up for good.
+    """
 
     def __init__(self, offset: int, *, user: str = "") -> None:
         """Fork. `offset` makes CLOCK_BOOTTIME UTC. Call it before any thread begins."""
@@ -49,7 +53,17 @@ class Reader:
         theirs.close()
         if not self._mine.poll(_PROMPT_S * 5) or self._mine.recv_bytes(_MOST_REQUEST) != b"ready":
             raise TiercelError("the reader of /proc did not start")
+        # A part of an answer may come, and the rest never.
+        _limit_waits(self._mine, _PROMPT_S * 5)
         self.failed = False
+        # Answers that are still to come, and that nobody waits for any more.
+        self._owed = 0
+        self._told_late = False
+
+    @property
+    def answers(self) -> bool:
+        """Whether it does, as far as is known."""
+        return not self.failed and not self._owed
 
     def begin(self) -> None:
         self._ask(["begin"], _PROMPT_S)
@@ -76,15 +90,29 @@ class Reader:
         if self.failed:
             return None, b""
         try:
+            while self._owed and self._mine.poll(0):
+                self._receive()
+            if self._owed:
+                return None, b""
             self._mine.send_bytes(json.dumps(question).encode())
-            if not self._mine.poll(timeout):
-                raise TimeoutError("it does not answer")
-            head = json.loads(self._mine.recv_bytes(_MOST_REQUEST))
-            return head, self._mine.recv_bytes(_MOST_ANSWER) if head else b""
+            self._owed = 1
+            if self._mine.poll(timeout):
+                self._told_late = False
+                return self._receive()
+            if not self._told_late:
+                log.warning("the reader of /proc is late, processes are guessed until it answers")
+                self._told_late = True
+            return None, b""
         except (OSError, EOFError, ValueError) as error:
             self.failed = True
             log.error("the reader of /proc is gone, processes are guessed from now on reason=%s", error)
             return None, b""
+
+    def _receive(self) -> tuple[list[int] | None, bytes]:
+        head = json.loads(self._mine.recv_bytes(_MOST_REQUEST))
+        body = self._mine.recv_bytes(_MOST_ANSWER) if head else b""
+        self._owed -= 1
+        return head, body
 
     def close(self) -> None:
         """End it."""
@@ -92,6 +120,13 @@ class Reader:
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+
+
+def _limit_waits(connection: Connection, seconds: float) -> None:
+    """OSError instead of waiting longer for the rest of a message."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(seconds), 0))
 
 
 def _serve(asker: Connection, offset: int, user: str) -> None:

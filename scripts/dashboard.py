@@ -52,6 +52,11 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "Collectors": [
         ("Messages that wait for Kafka", "short", {"{{instance}}": "tiercel_collector_queue_messages"}),
+        (
+            "Processes that nobody announced, a second",
+            "short",
+            {"{{outcome}}": rate("tiercel_collector_unannounced_processes_total", "outcome")},
+        ),
         ("Bytes in the rings", "bytes", {"{{instance}}": "tiercel_collector_ring_fill_bytes"}),
         (
             "Spool, share of its limit",

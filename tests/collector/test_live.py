@@ -17,6 +17,7 @@ from tiercel.collector.collector import Collector
 from tiercel.collector.identity import Identity
 from tiercel.collector.live import LiveSource
 from tiercel.joints.queue import Queue
+from tiercel.operations import readers
 from tiercel.probe.core import PROCEXIT, Probe
 from tiercel.schemas.shedding import BY_RING
 
@@ -320,6 +321,14 @@ def test_the_short_lived_are_counted_and_flagged(watched: Watched) -> None:
     assert len(rows) == 50
     assert {row["proc.is_guessed"] for row in rows} == {True}
     assert watched.source.healer.counts["gone"] - before >= 50
+
+
+def test_what_was_not_announced_is_in_the_metrics(watched: Watched) -> None:
+    found = {(name, *labels): value for name, labels, value in readers.kernel(watched.source)()}
+    counts = watched.source.healer.counts
+    assert found["tiercel_collector_unannounced_processes_total", "described"] == counts["described"] > 0
+    assert found["tiercel_collector_reader_answers",] == 1
+    assert found["tiercel_collector_ring_fill_bytes",] >= 0
 
 
 def test_processes_that_start_while_the_snapshot_runs() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -90,3 +91,27 @@ def test_one_that_does_not_answer_costs_little_and_is_told_once(
             assert [row["name"] for row in batch.to_dicts()] == ["thread_guessed", "getuid"]
         assert sum("reader of /proc" in record.message for record in caplog.records) == 1
         os.kill(reader.pid, signal.SIGKILL)
+
+
+def test_one_that_is_late_is_asked_again_when_it_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PROMPT_S", 0.3)
+    with reading() as reader:
+        os.kill(reader.pid, signal.SIGSTOP)
+        for _ in range(3):
+            with pytest.raises(GONE):
+                reader.describe(Batch(), 1, EVER)
+        assert not reader.answers
+        os.kill(reader.pid, signal.SIGCONT)
+        monkeypatch.setattr(module, "_PROMPT_S", 5.0)
+        deadline = time.monotonic() + 10
+        while True:
+            batch = Batch()
+            try:
+                reader.describe(batch, os.getpid(), EVER, os.getpid())
+                break
+            except GONE:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        # It is the answer to this question, and not the one that came late.
+        assert [row["tid"] for row in batch.to_dicts()] == [os.getpid()]
+        assert reader.answers

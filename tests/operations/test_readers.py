@@ -98,15 +98,10 @@ def test_a_collector_tells_its_losses_by_stage_and_reason() -> None:
                 100, 90, {("ring", "full"): 8, ("collector", "queue_full"): 2}, 4, {("ring", "budget_payload"): 5}
             )
 
-    class Source:
-        def fill(self) -> list[int]:
-            return [10, 20]
-
-    found = told(readers.collector(Stage(), Source()))  # type: ignore[arg-type]
+    found = told(readers.collector(Stage()))  # type: ignore[arg-type]
     assert found["tiercel_collector_lost_events_total", ("full", "ring")] == 8
     assert found["tiercel_collector_shed_payloads_total", ("budget_payload", "ring")] == 5
     assert found["tiercel_collector_produced_events_total", ()] == 100
-    assert found["tiercel_collector_ring_fill_bytes", ()] == 30
 
 
 def test_a_lane_tells_what_became_of_alerts() -> None:

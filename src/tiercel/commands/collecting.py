@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tiercel.config import Collector, Kafka, Settings
     from tiercel.joints.base import Producer
     from tiercel.joints.registry import Registry
+    from tiercel.operations.exposition import Reader
     from tiercel.probe.core import Probe
     from tiercel.probe.pinned import Pinned
 
@@ -70,8 +71,9 @@ def follow_budget(probe: "Probe", settings: "Collector", reread: "Callable[[], S
 
 def source_of_this_host(
     settings: "Collector", stack: ExitStack, reread: "Callable[[], Settings]"
-) -> "tuple[Source, Callable[[], None]]":
-    """The kernel's events, not yet wanted, and what makes them so; rights that are not needed any more are given up.
+) -> "tuple[Source, Callable[[], None], list[Reader]]":
+    """The kernel's events, not yet wanted, what makes them so, and what tells how it goes; rights that are not needed
+    any more are given up.
 
     `reread` gives the configuration as it is by then.
 
@@ -80,14 +82,15 @@ def source_of_this_host(
     from tiercel.collector import privileges
     from tiercel.collector.containers.watch import with_containers
     from tiercel.collector.live import LiveSource, clock_offset
-    from tiercel.collector.reader import Reader
+    from tiercel.collector.reader import Reader as ProcReader
+    from tiercel.operations import readers
     from tiercel.probe.core import Probe
 
     if settings.user:
         _give(settings.spool, *privileges.owner(settings.user))
     offset = clock_offset()
     drops = settings.drop_privileges and bool(privileges.held())
-    reader = Reader(offset, user=settings.user) if drops else None
+    reader = ProcReader(offset, user=settings.user) if drops else None
     if reader is not None:
         stack.callback(reader.close)
     own = [os.getpid(), *([reader.pid] if reader is not None else [])]
@@ -102,7 +105,7 @@ def source_of_this_host(
     source = with_containers(live, settings)
     stack.callback(source.close)
     wanted = set(settings.wanted) or probe.default_wanted()
-    return source, lambda: probe.set_wanted(wanted)
+    return source, lambda: probe.set_wanted(wanted), [readers.kernel(live)]
 
 
 @contextmanager

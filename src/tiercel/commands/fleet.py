@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tiercel.collector.spool import Spool
     from tiercel.config import Kafka, Settings, Worker
     from tiercel.joints.registry import Registry
+    from tiercel.operations.exposition import Reader
     from tiercel.operations.health import Beating
     from tiercel.processors.rules_topic import RulesTopic
     from tiercel.rules.sets import CompiledSet
@@ -79,7 +80,7 @@ def collect(
     with ExitStack() as stack:
         notifier = stack.enter_context(closing(Notifier()))
         # The probe comes first, as the rights that it takes are given up before anything else begins.
-        source, begin = _source(context, settings, capture, rate, repeat, stack)
+        source, begin, watched_too = _source(context, settings, capture, rate, repeat, stack)
         registry = collecting.registry(settings.kafka, may_wait=limits.spool_bytes > 0)
         schema_id = registry.ids["raw_batch"] if registry is not None else None
         identity = Identity.of_this_host(settings.host.id, settings.host.name)
@@ -96,7 +97,7 @@ def collect(
             redactor=redactor,
             beat=notifier.beat,
         )
-        watched_too = [readers.collector(collector, source), readers.producer(producer)]
+        watched_too += [readers.collector(collector), readers.producer(producer)]
         if output is not producer:
             watched_too.append(readers.spool(cast("Spool", output), limits.spool_bytes))
         health = Health(lambda: stop.turned, 90.0, lambda: None if producer.sent else "no batch was delivered yet")
@@ -376,14 +377,14 @@ def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
 
 def _source(  # noqa: PLR0917
     context: typer.Context, settings: "Settings", capture: Path | None, rate: float, repeat: bool, stack: ExitStack
-) -> "tuple[Source, Callable[[], None]]":
-    """What is drained, closed with `stack`, and what begins it."""
+) -> "tuple[Source, Callable[[], None], list[Reader]]":
+    """What is drained, closed with `stack`, what begins it, and what tells how it goes."""
     if capture is not None:
         from tiercel.collector.capture import CaptureSource
 
         source = CaptureSource(capture, rate=rate, repeat=repeat)
         stack.callback(source.close)
-        return source, lambda: None
+        return source, lambda: None, []
     from tiercel.commands.collecting import source_of_this_host
 
     return source_of_this_host(settings.collector, stack, context.obj.reread)

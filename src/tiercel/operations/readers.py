@@ -9,7 +9,7 @@ from tiercel.operations.exposition import Histogram, Reader, Sample
 
 if TYPE_CHECKING:
     from tiercel.collector.collector import Collector
-    from tiercel.collector.sources import Source
+    from tiercel.collector.live import LiveSource
     from tiercel.joints.kafka import KafkaConsumer, KafkaProducer
     from tiercel.processors.running import Running
     from tiercel.processors.worker import Worker
@@ -26,8 +26,8 @@ _RECOVERY = {
 }
 
 
-def collector(stage: "Collector", source: "Source") -> Reader:
-    """Of a collector and what it drains."""
+def collector(stage: "Collector") -> Reader:
+    """Of a collector."""
 
     def read() -> Iterator[Sample]:
         totals = stage.totals()
@@ -38,11 +38,21 @@ def collector(stage: "Collector", source: "Source") -> Reader:
             yield "tiercel_collector_lost_events_total", key, count
         for key, count in totals.shed.items():
             yield "tiercel_collector_shed_payloads_total", key, count
-        if (fill := getattr(source, "fill", None)) is not None:
-            try:
-                yield "tiercel_collector_ring_fill_bytes", (), sum(fill())
-            except RuntimeError:  # it is being drained in this moment
-                return
+
+    return read
+
+
+def kernel(source: "LiveSource") -> Reader:
+    """Of the rings, and of processes that nobody had announced."""
+
+    def read() -> Iterator[Sample]:
+        for outcome, count in sorted(source.healer.counts.items()):
+            yield "tiercel_collector_unannounced_processes_total", (outcome,), count
+        yield "tiercel_collector_reader_answers", (), int(getattr(source.healer.describer, "answers", True))
+        try:
+            yield "tiercel_collector_ring_fill_bytes", (), sum(source.fill())
+        except RuntimeError:  # they are being drained in this moment
+            return
 
     return read
 

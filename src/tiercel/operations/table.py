@@ -28,6 +28,8 @@ _ROWS = (
     Metric("tiercel_collector_refused_messages_total", "counter", "Messages that the broker refused for good."),
     Metric("tiercel_collector_queue_messages", "gauge", "Messages that wait for the broker in memory."),
     Metric("tiercel_collector_ring_fill_bytes", "gauge", "Bytes that wait in the kernel's rings, of all CPUs."),
+    Metric("tiercel_collector_unannounced_processes_total", "counter", "Processes and threads that no event had announced: described from /proc, gone by then, late, or refused as there were too many.", ("outcome",)),
+    Metric("tiercel_collector_reader_answers", "gauge", "Whether the process that reads /proc answers: 1 or 0."),
     Metric("tiercel_collector_spool_bytes", "gauge", "Bytes in the spool on disk."),
     Metric("tiercel_collector_spool_limit_bytes", "gauge", "Most bytes that the spool may have; what is more is lost, and counted."),
     Metric("tiercel_collector_spool_batches", "gauge", "Batches of this run that Kafka does not have yet."),
