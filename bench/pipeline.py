@@ -2,7 +2,7 @@
 
 The events are made beforehand, of hosts of a simulated fleet (fresh pids, inodes, ports, paths, times; bench/state.py
 shows how well such events compress beside the original), so what is measured is the product: its collectors run in this
-process, worker, sink and broker are processes of their own. Prints throughput, CPU seconds for a million events by
+process; worker, sink, broker and ClickHouse's engine are processes of their own. Prints throughput, CPU seconds for a million events by
 stage, bytes on the wire and on disk, memory over time, and what a plain Python consumer does with the same topic.
 """
 
@@ -24,6 +24,7 @@ from tiercel.collector.identity import Identity
 from tiercel.joints import kafka as joint
 from tiercel.joints.kafka import ends
 from tiercel.schemas import topics
+from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.cluster import PARTITIONS, Cluster
 from tiercel.testing.fleet import plan
 from tiercel.testing.fleet import recording as endless
@@ -143,10 +144,15 @@ def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, objec
     gc.freeze()
     files = rule_files()
     process = [word for name in files for word in ("--rules", name)]
-    with Cluster(folder, process=process) as cluster:
+    with (
+        ChdbServer(folder / "store") as engine,
+        Cluster(folder, process=process, dsn=engine.dsn, lasting=True) as cluster,
+    ):
         brokers = cluster.kafka.brokers
         assert cluster.kafka.process is not None
-        pids = {name: p.pid for name, p in cluster.processes.items()} | {"kafka": cluster.kafka.process.pid}
+        assert engine.process is not None
+        pids = {name: p.pid for name, p in cluster.processes.items()}
+        pids |= {"kafka": cluster.kafka.process.pid, "engine": engine.process.pid}
         before = {name: processor_seconds(pid) for name, pid in pids.items()}
         memory: dict[str, list[float]] = {name: [] for name in pids}
         begun, collecting = time.monotonic(), time.process_time()
@@ -181,6 +187,7 @@ def run(folder: Path, capture: Path, events: int, hosts: int) -> dict[str, objec
         "messages/s": round(messages / seconds),
         "seconds until collected, until stored": f"{collected:.1f}, {seconds:.1f}",
         **{f"{name} CPU s/M events": round(value / total * 1e6, 2) for name, value in stages.items()},
+        "ClickHouse's engine CPU s/M events": round(used["engine"] / total * 1e6, 2),
         "broker CPU s/M events": round(used["kafka"] / total * 1e6, 2),
         "making the events CPU s/M events": round(generator / total * 1e6, 2),
         "wire bytes/event raw (zstd)": round(wire[topics.RAW] / total, 2),

@@ -84,6 +84,7 @@ class ClickHouseSink:
     def assign(self, partitions: set[int]) -> None:
         # Not asked of the store here: this is called while a group is being balanced, which must not wait for it.
         self._places.assign(partitions)
+        log.info("partitions assigned partitions=%s", ",".join(map(str, sorted(partitions))) or "none")
 
     def next_offset(self, partition: int = 0) -> int:
         """The first offset that is not stored: where a local queue goes on counting."""

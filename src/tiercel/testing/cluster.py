@@ -66,12 +66,13 @@ class Cluster:
         dsn: str | None = None,
         port: int = 0,
         environment: dict[str, str] | None = None,
+        lasting: bool = False,
     ) -> None:
         self.directory = directory.absolute()
         self.socket = self.directory / "api.sock"
         self._collect, self._process = collect, process
         self._dsn = dsn or f"chdb://{self.directory / 'store'}"
-        self._port = port
+        self._port, self._lasting = port, lasting
         self._environment = environment or {}
         self._stack = ExitStack()
         self.kafka: KafkaServer
@@ -83,13 +84,14 @@ class Cluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         try:
             # Kafka begins anew each time, and so do offsets: the store tells topics apart by their id.
-            self.kafka = self._stack.enter_context(KafkaServer(port=self._port))
+            self.kafka = self._stack.enter_context(KafkaServer(port=self._port, lasting=self._lasting))
             self._stack.callback(self._stop)
             topics.create({"bootstrap.servers": self.kafka.brokers}, partitions=PARTITIONS)
             if self._process is not None:
                 self.start("process", *self._process)
                 self._wait_for("process", "partitions assigned")
                 self.start("sink")
+                self._wait_for("sink", "partitions assigned")
             if self._collect is not None:
                 self.start("collect", *self._collect)
                 self._wait_for("collect", "collector started")

@@ -107,12 +107,21 @@ def free_port() -> int:
 class KafkaServer:
     """The broker as a context manager; `brokers` is what clients take. Without a directory its data goes with it."""
 
-    def __init__(self, directory: Path | None = None, *, port: int = 0, heap_mb: int = 384, extra: str = "") -> None:
-        # Lines of `extra` win over those of the settings; {port} and {controller} stand for the ports.
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        port: int = 0,
+        heap_mb: int = 384,
+        extra: str = "",
+        lasting: bool = False,
+    ) -> None:
+        # Lines of `extra` win over those of the settings; {port} and {controller} stand for the ports. `lasting`: it is
+        # to run for minutes under load, so that the better compiler pays.
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="tiercel-kafka-"))
         self.port = port or free_port()
-        self._heap_mb, self._extra = heap_mb, extra
+        self._heap_mb, self._extra, self._lasting = heap_mb, extra, lasting
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -144,7 +153,9 @@ class KafkaServer:
         settings.write_text(
             (_SETTINGS + self._extra).format(port=self.port, controller=free_port(), directory=self.directory)
         )
-        java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-Xshare:auto"]
+        if not self._lasting:
+            java.append("-XX:TieredStopAtLevel=1")
         with (self.directory / "kafka.log").open("ab") as out:
             self.process = subprocess.Popen(
                 [
