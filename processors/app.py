@@ -30,9 +30,10 @@ from tiercel.joints import kafka as joint
 from tiercel.joints.registry import Registry
 from tiercel.processors.adopt import Adoption
 from tiercel.processors.custody import Custody
+from tiercel.processors.outbox import Outbox
 from tiercel.processors.rules_topic import RulesTopic
 from tiercel.processors.running import Running
-from tiercel.processors.worker import Output, Worker
+from tiercel.processors.worker import Worker
 from tiercel.rules.reload import beside_batches
 from tiercel.rules.sets import CompiledSet
 from tiercel.schemas import topics
@@ -102,10 +103,6 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         broker_heartbeat_interval=2.0,
         broker_max_poll_records=64,
         consumer_max_fetch_size=4 << 20,
-        producer_compression_type="zstd",
-        producer_max_request_size=4 << 20,
-        producer_linger=0.005,
-        producer_acks=-1,
         stream_wait_empty=False,
         stream_buffer_maxsize=256,
         loghandlers=[],
@@ -129,8 +126,10 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         ack=lambda message: app.consumer.ack(message),  # noqa: PLW0108 - there is no consumer yet
     )
 
+    outbox = Outbox(joint.KafkaProducer(settings.client()))
+
     async def send(key: bytes, value: bytes | None, partition: int) -> Any:
-        return await app.producer.send(topics.SNAPSHOTS, key, value, partition, None, None)
+        return await outbox.send(topics.SNAPSHOTS, key, value, partition)
 
     running = running or Running()
     _show(running, app, worker=worker, progress=progress, adoption=adoption, room=room)
@@ -145,7 +144,7 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
             if partition in custody.kept:
                 if not adoption.settled(partition, offset):
                     await _settle(worker, adoption, partition, offset)
-                await _one(app, custody, progress, event, room)
+                await _one(outbox, custody, progress, event, room)
             yield
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
@@ -242,7 +241,7 @@ async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: in
 
 
 async def _one(
-    app: faust.App, custody: Custody, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
+    outbox: Outbox, custody: Custody, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
 ) -> None:
     """Handle a message; it is acknowledged when all that it led to is safe, which later messages do not wait for."""
     message = event.message
@@ -261,7 +260,7 @@ async def _one(
     message.value = None
     event.value = b""
     record = kept.handled(message.offset, message, time.monotonic())
-    sent = await _send(app, outputs)
+    sent = [await outbox.send(out.topic, out.key, out.value, out.partition) for out in outputs]
 
     def safe(done: asyncio.Future[Any]) -> None:
         room.release()
@@ -274,13 +273,6 @@ async def _one(
             custody.acknowledge(kept)
 
     asyncio.gather(*sent).add_done_callback(safe)
-
-
-async def _send(app: faust.App, outputs: list[Output]) -> list[Any]:
-    return [
-        await app.producer.send(output.topic, output.key, output.value, output.partition, None, None)
-        for output in outputs
-    ]
 
 
 async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], patience: float = 60.0) -> None:

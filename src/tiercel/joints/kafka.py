@@ -86,7 +86,8 @@ def topic_id(client: dict[str, Any], topic: str, timeout: float = 10.0) -> str:
 
 
 class KafkaProducer:
-    """See `base.Producer`. Holds at most `max_bytes`; a message waits for its broker as long as it takes."""
+    """See `base.Producer`; a value of None is a tombstone. Holds at most `max_bytes`; a message waits for its broker as
+    long as it takes."""
 
     def __init__(self, client: dict[str, Any], *, max_bytes: int = 64 << 20, linger_ms: int = 5) -> None:
         self.sent = self.failed = 0
@@ -112,7 +113,7 @@ class KafkaProducer:
         self,
         topic: str,
         key: bytes,
-        value: bytes,
+        value: bytes | None,
         partition: int | None = None,
         *,
         timeout: float = 0.0,

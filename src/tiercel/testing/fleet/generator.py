@@ -28,7 +28,7 @@ class Patient(KafkaProducer):
         self,
         topic: str,
         key: bytes,
-        value: bytes,
+        value: bytes | None,
         partition: int | None = None,
         *,
         timeout: float = 0.0,
