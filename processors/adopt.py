@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tiercel._engine import RuleSet
@@ -93,7 +93,23 @@ class Adoption:
                 raise
             self._put_off(error)
             return self._taken(partition, offset, use.gate)
-        gate = use.gate if use is not None else end
+        return self._settle(partition, offset, use.gate if use is not None else end, oldest, end)
+
+    def foresee(self, starts: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> dict[int, RuleSet]:
+        """The rules of partitions that are new here, at the offsets at which they go on; `bounds` as the constructor's.
+
+        Of all of them at once, where `settle` would ask again for each. Those whose first message is still to come, and
+        of which nothing is recorded, are left to it. KafkaError if nobody can say.
+        """
+        self._topic.catch_up()
+        found = {}
+        for partition, offset in starts.items():
+            oldest, end = bounds[partition]
+            if offset < end or self._topic.rollout.at(partition, offset) is not None:
+                found[partition] = self._settle(partition, offset, end, oldest, end)
+        return found
+
+    def _settle(self, partition: int, offset: int, gate: int, oldest: int, end: int) -> RuleSet:
         self._topic.rollout.leave_out(partition, max(end, offset + 1))
         span = self._topic.rollout.at(partition, offset)
         if span is None or (span.until == NEVER and span.version != self.wanted.version and offset >= gate):

@@ -44,7 +44,7 @@ GROUP = "tiercel-worker"
 # Messages handled whose outputs are not yet safe.
 _UNDER_WAY = 128
 # A worker that was killed holds its partitions for so long; Kafka takes no less than six seconds unless told to.
-SESSION_SECONDS = 7.0
+SESSION_SECONDS = 6.0
 # Last snapshots, before partitions go: the group waits for them.
 _LAST_S = 4.0
 
@@ -100,7 +100,7 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_SECONDS,
-        broker_heartbeat_interval=2.0,
+        broker_heartbeat_interval=1.0,
         broker_max_poll_records=64,
         consumer_max_fetch_size=4 << 20,
         stream_wait_empty=False,

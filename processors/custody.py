@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tiercel._engine import RuleSet
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.processors import recover
@@ -87,16 +88,19 @@ class Custody:
                 return {}
             # Beside the worker: what was read counts only if nobody else can have had the partitions meanwhile.
             aside = self.worker.aside()
-            made = await asyncio.to_thread(self._recover, aside, new)
+            made, rules = await asyncio.to_thread(self._recover, aside, new)
             if self._term != term:
                 return {}
             for partition, (kept, _) in made.items():
                 self.worker.take_over(aside, partition)
                 self.kept[partition] = kept
+            for partition, found in rules.items():
+                self.worker.use(found, partition)
             self.worker.counters.lost_states += aside.counters.lost_states
             return {partition: start for partition, (_, start) in made.items()}
 
-    def _recover(self, aside: Worker, partitions: set[int]) -> dict[int, tuple[Kept, int]]:
+    def _recover(self, aside: Worker, partitions: set[int]) -> tuple[dict[int, tuple[Kept, int]], dict[int, RuleSet]]:
+        """The partitions, each with the offset at which it goes on, and the rules of those whose rules are known."""
         began, again_before = time.monotonic(), self.recoveries.read_again
         committed = joint.committed(self._client, self._group, topics.RAW)
         bounds = joint.bounds(self._client, topics.RAW, partitions)
@@ -113,6 +117,7 @@ class Custody:
             if again:
                 self.recoveries.read_again += self._read_again(aside, partition, again, place)
             made[partition] = kept, place.start
+        rules = self._adoption.foresee({partition: start for partition, (_, start) in made.items()}, bounds)
         self.recoveries.partitions += len(made)
         self.recoveries.hosts += aside.hosts()
         self.recoveries.seconds = time.monotonic() - began
@@ -123,7 +128,7 @@ class Custody:
             self.recoveries.read_again - again_before,
             self.recoveries.seconds,
         )
-        return made
+        return made, rules
 
     def _read_again(self, aside: Worker, partition: int, again: dict[bytes, int], place: Place) -> int:
         def rules(partition: int, offset: int) -> None:
@@ -137,7 +142,9 @@ class Custody:
             partition,
             again,
             stop=place.start,
-            messages=lambda number, start, stop: recover.read(self._client, topics.RAW, number, start=start, stop=stop),
+            messages=lambda number, start, stop: (
+                row[1:] for row in recover.read(self._client, topics.RAW, {number: (start, stop)})
+            ),
             rules=rules,
         )
         self._adoption.forget({partition})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,17 +170,18 @@ def read_again(
 
 def stored(client: dict[str, Any], partitions: set[int], timeout: float = 120.0) -> Iterator[tuple[int, bytes, Any]]:
     """All messages of these partitions of the topic, up to what is there now. KafkaError."""
-    for partition in sorted(partitions):
-        yield from (
-            (partition, key, value)
-            for _, key, value in read(client, topics.SNAPSHOTS, partition, start=0, stop=None, timeout=timeout)
-        )
+    spans: dict[int, tuple[int, int | None]] = dict.fromkeys(sorted(partitions), (0, None))
+    for partition, _, key, value in read(client, topics.SNAPSHOTS, spans, timeout=timeout):
+        yield partition, key, value
 
 
 def read(
-    client: dict[str, Any], topic: str, partition: int, *, start: int, stop: int | None, timeout: float = 120.0
-) -> Iterator[tuple[int, bytes, Any]]:
-    """Offset, key and value of a partition's messages from `start` to before `stop`, or to its present end."""
+    client: dict[str, Any], topic: str, spans: Mapping[int, tuple[int, int | None]], *, timeout: float = 120.0
+) -> Iterator[tuple[int, int, bytes, Any]]:
+    """Partition, offset, key and value of messages from an offset to before another, or to the partition's present end.
+
+    All partitions are read at once. KafkaError.
+    """
     consumer = ck.Consumer(
         {
             **client,
@@ -194,26 +195,29 @@ def read(
     )
     deadline = time.monotonic() + timeout
     try:
-        _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
-        end = high if stop is None else min(stop, high)
-        if start >= end:
-            return
+        ends: dict[int, int] = {}
+        for partition, (start, stop) in spans.items():
+            _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
+            end = high if stop is None else min(stop, high)
+            if start < end:
+                ends[partition] = end
         # What is gone already is no error here: reading begins with what is there.
-        consumer.assign([ck.TopicPartition(topic, partition, start)])
-        while True:
+        consumer.assign([ck.TopicPartition(topic, partition, spans[partition][0]) for partition in ends])
+        while ends:
             if time.monotonic() > deadline:
-                raise KafkaError(f"{topic} could not be read to offset {end} in {timeout:.0f} s")
+                raise KafkaError(f"{topic} could not be read to its end in {timeout:.0f} s")
             for message in consumer.consume(500, 0.5):
-                error, offset = message.error(), message.offset()
-                if error is None and offset is not None and offset < end:
-                    deadline = time.monotonic() + timeout
-                    yield offset, message.key() or b"", message.value()
-                elif error is not None and error.code() == ck.KafkaError._PARTITION_EOF:
-                    return
-                elif error is not None and error.fatal():
+                error, number, offset = message.error(), message.partition(), message.offset()
+                if error is not None and error.fatal():
                     raise KafkaError(f"reading {topic} failed: {error.str()}")
-                if offset is not None and offset >= end - 1:
-                    return
+                if number is None or number not in ends:
+                    continue
+                if error is None and offset is not None and offset < ends[number]:
+                    deadline = time.monotonic() + timeout
+                    yield number, offset, message.key() or b"", message.value()
+                is_end = error is not None and error.code() == ck.KafkaError._PARTITION_EOF
+                if is_end or (offset is not None and offset >= ends[number] - 1):
+                    del ends[number]
     except ck.KafkaException as error:
         raise KafkaError(f"reading {topic} failed: {error.args[0].str()}") from None
     finally:
