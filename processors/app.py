@@ -271,7 +271,7 @@ async def _told(registry: Registry | None, custody: Custody, event: EventT[bytes
                     log.error("%s; batches whose schema it must tell wait", error)
                 running.waits = str(error)
             await asyncio.sleep(pause)
-            pause = min(5.0, pause * 2)
+            pause = min(2.0, pause * 2)
             if custody.kept.get(partition) is not kept:
                 return False
     finally:
