@@ -51,6 +51,7 @@ check: .setup/engine ## Format, lint and type-check everything; generated files 
 	$(BIN)/python -m mypy.stubtest tiercel._engine --allowlist scripts/stubtest-allowlist.txt
 	$(BIN)/lint-imports
 	$(BIN)/python schemas/generate.py --check
+	$(BIN)/python scripts/schemas.py --check
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python scripts/dashboard.py --check
 	$(BIN)/python scripts/rule_pages.py --check

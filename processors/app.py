@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -25,9 +26,9 @@ from faust.types import TP, EventT
 from tiercel.config import Kafka
 from tiercel.config import Worker as WorkerSettings
 from tiercel.ending import ends_at_last
-from tiercel.errors import KafkaError
+from tiercel.errors import KafkaError, RegistryAwayError, SchemaError
 from tiercel.joints import kafka as joint
-from tiercel.joints.registry import Registry
+from tiercel.joints.registry import Registry, Told, patiently
 from tiercel.processors.adopt import Adoption
 from tiercel.processors.custody import Custody
 from tiercel.processors.outbox import Outbox
@@ -36,7 +37,7 @@ from tiercel.processors.running import Running
 from tiercel.processors.worker import Worker
 from tiercel.rules.reload import beside_batches
 from tiercel.rules.sets import CompiledSet
-from tiercel.schemas import topics
+from tiercel.schemas import avro, topics
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,8 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         web_enabled=False,
         store="memory://",
         consumer_auto_offset_reset="earliest",
+        # A loop that stands still is the watchdog's to see; waiting for the schema registry is none.
+        broker_max_poll_interval=86_400.0,
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_SECONDS,
@@ -112,7 +115,8 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         None,
         limits=limits.limits(),
         schema_ids=registry.ids if registry is not None else None,
-        writers=registry,
+        # What it must be asked first is asked beside the loop.
+        writers=Told(registry) if registry is not None else None,
     )
     progress = Progress()
     room = asyncio.Semaphore(_UNDER_WAY)
@@ -124,6 +128,7 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         raw_id=raw_id,
         interval=limits.snapshot_interval,
         ack=lambda message: app.consumer.ack(message),  # noqa: PLW0108 - there is no consumer yet
+        tell=None if registry is None else lambda message: _tell(registry, message),
     )
 
     outbox = Outbox(joint.KafkaProducer(settings.client()))
@@ -144,7 +149,9 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
             if partition in custody.kept:
                 if not adoption.settled(partition, offset):
                     await _settle(worker, adoption, partition, offset)
-                await _one(outbox, custody, progress, event, room)
+                # A partition that goes meanwhile begins again where nothing was acknowledged.
+                if await _told(registry, custody, event, running):
+                    await _one(outbox, custody, progress, event, room)
             yield
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
@@ -202,7 +209,7 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
 
     @app.task  # type: ignore[untyped-decorator]
     async def watchdog() -> None:
-        await _watch(app, progress, settings.client())
+        await _watch(app, progress, running, settings.client())
 
     return app
 
@@ -240,6 +247,46 @@ async def _settle(worker: Worker, adoption: Adoption, partition: int, offset: in
         _die(str(error))
 
 
+async def _told(registry: Registry | None, custody: Custody, event: EventT[bytes], running: Running) -> bool:
+    """Wait until the registry has told the schema of a message; False: its partition has gone meanwhile.
+
+    The loop turns and the worker stays in its group; what comes after waits in Kafka once Faust's buffer is full.
+    """
+    try:
+        key = avro.writer_of(event.message.value or b"")
+    except SchemaError:
+        return True
+    if registry is None or registry.knows(key):
+        return True
+    partition, pause = event.message.partition, 0.25
+    kept = custody.kept.get(partition)
+    try:
+        while True:
+            try:
+                await asyncio.to_thread(registry.get, key)
+                break
+            except RegistryAwayError as error:
+                if running.waits is None:
+                    log.error("%s; batches whose schema it must tell wait", error)
+                running.waits = str(error)
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+            if custody.kept.get(partition) is not kept:
+                return False
+    finally:
+        if running.waits is not None:
+            log.warning("waited for the schema registry partition=%d", partition)
+        running.waits = None
+    return custody.kept.get(partition) is kept
+
+
+def _tell(registry: Registry, message: bytes) -> None:
+    """The same for a thread."""
+    with suppress(SchemaError):
+        key = avro.writer_of(message)
+        patiently(lambda: registry.get(key), time.sleep)
+
+
 async def _one(
     outbox: Outbox, custody: Custody, progress: Progress, event: EventT[bytes], room: asyncio.Semaphore
 ) -> None:
@@ -275,13 +322,15 @@ async def _one(
     asyncio.gather(*sent).add_done_callback(safe)
 
 
-async def _watch(app: faust.App, progress: Progress, client: dict[str, Any], patience: float = 60.0) -> None:
+async def _watch(
+    app: faust.App, progress: Progress, running: Running, client: dict[str, Any], patience: float = 60.0
+) -> None:
     """End the process when an assigned partition stands still although the topic has more."""
     moved = dict(progress.seen)
     since = time.monotonic()
     while not app.should_stop:
         await asyncio.sleep(5)
-        if progress.seen != moved:
+        if progress.seen != moved or running.waits:
             moved, since = dict(progress.seen), time.monotonic()
         elif time.monotonic() - since > patience:
             mine = {place.partition for place in app.assignor.assigned_actives() if place.topic == topics.RAW}

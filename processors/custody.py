@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,13 +54,16 @@ class Custody:
         raw_id: str,
         interval: float,
         ack: Callable[[Any], Any],
+        tell: Callable[[bytes], None] | None = None,
     ) -> None:
+        """`tell` is called with a message before it is read again, and may take its time."""
         self.kept: dict[int, Kept] = {}
         self.wanted: set[int] = set()
         self.written, self.recoveries = Written(), Recoveries()
         self.worker = worker
         self._client, self._group, self._raw_id = client, group, raw_id
         self._adoption, self._interval, self._ack = adoption, interval, ack
+        self._tell = tell
         # Grows whenever partitions come or go.
         self._term = 0
         self._recovering = asyncio.Lock()
@@ -142,13 +145,17 @@ class Custody:
             partition,
             again,
             stop=place.start,
-            messages=lambda number, start, stop: (
-                row[1:] for row in recover.read(self._client, topics.RAW, {number: (start, stop)})
-            ),
+            messages=self._messages,
             rules=rules,
         )
         self._adoption.forget({partition})
         return count
+
+    def _messages(self, partition: int, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
+        for _, offset, key, message in recover.read(self._client, topics.RAW, {partition: (start, stop)}):
+            if self._tell is not None:
+                self._tell(message)
+            yield offset, key, message
 
     # Snapshots
 

@@ -20,6 +20,8 @@ class Running:
     highwater: Callable[[int], int | None] = lambda _partition: None
     custody: Custody | None = None
     rules: Callable[[], tuple[str, int]] = lambda: ("", 0)
+    waits: str | None = None
+    """Why the next message cannot be taken yet; the group's other members could not, either."""
 
     def snapshot_age(self) -> float | None:
         """Seconds since the oldest message that no snapshot stands for; None if there is none."""
@@ -40,4 +42,4 @@ class Running:
             return "no partitions were assigned yet"
         if self.custody is not None and self.custody.wanted - set(self.custody.kept):
             return "what is known of the hosts is being recovered"
-        return None
+        return self.waits

@@ -7,11 +7,12 @@ in either. Bodies are the engine's; fastavro is needed only by `decode` and for 
 import io
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from tiercel.errors import SchemaError
+from tiercel.schemas.writers import check
 
 NAMES = ("raw_batch", "event_batch", "alert")
 _HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ def fingerprint(name: str) -> int:
     return fingerprint_of(schema_json(name))
 
 
-@cache
+@lru_cache(256)
 def fingerprint_of(schema: str) -> int:
     """CRC-64-AVRO of the canonical form of a schema given as text."""
     crc = _EMPTY
@@ -68,7 +69,7 @@ def canonical_form(schema: Any, namespace: str = "") -> str:
     if isinstance(schema, list):
         return f"[{','.join(canonical_form(branch, namespace) for branch in schema)}]"
     kind = schema["type"]
-    if kind in _PRIMITIVES or not isinstance(kind, str):
+    if not isinstance(kind, str) or kind in _PRIMITIVES:
         return canonical_form(kind, namespace)
     parts = []
     if kind in ("record", "enum", "fixed"):
@@ -84,10 +85,16 @@ def canonical_form(schema: Any, namespace: str = "") -> str:
             for field in schema["fields"]
         )
         parts.append(f'"fields":[{",".join(fields)}]')
+    elif kind == "enum":
+        parts.append(f'"symbols":[{",".join(map(json.dumps, schema["symbols"]))}]')
     elif kind == "array":
         parts.append(f'"items":{canonical_form(schema["items"], namespace)}')
+    elif kind == "map":
+        parts.append(f'"values":{canonical_form(schema["values"], namespace)}')
+    elif kind == "fixed":
+        parts.append(f'"size":{schema["size"]}')
     else:
-        raise SchemaError(f"our schemas have no {kind}")
+        raise SchemaError(f"Avro has no {kind}")
     return f"{{{','.join(parts)}}}"
 
 
@@ -124,10 +131,16 @@ def released() -> dict[int, str]:
     return {fingerprint_of(text): text for text in [*texts, *map(schema_json, NAMES)]}
 
 
+def writer_of(message: bytes) -> int:
+    """Fingerprint or `RegistryId` of the writer's schema; SchemaError."""
+    return unframe(message)[0]
+
+
 def body_of(name: str, message: bytes, writers: Mapping[int, str] | None = None) -> bytes:
     """The body of a message as this version's engine reads it, translated if another version wrote it.
 
     `writers` are schemas by fingerprint or registry id, as a topic or a registry told them; the releases are known.
+    SchemaError, and what a lookup in `writers` raises besides KeyError: RegistryAwayError.
     """
     key, body = unframe(message)
     if not isinstance(key, RegistryId) and key == fingerprint(name):
@@ -136,7 +149,10 @@ def body_of(name: str, message: bytes, writers: Mapping[int, str] | None = None)
     if isinstance(record, bytes):
         return record
     out = io.BytesIO()
-    _fastavro().schemaless_writer(out, _parsed(schema_json(name)), record)
+    try:
+        _fastavro().schemaless_writer(out, _parsed(schema_json(name)), record)
+    except Exception as error:  # another schema's values, as `_read` says
+        raise SchemaError(f"a message does not fit this version's schema: {_reason(error)}") from error
     return out.getvalue()
 
 
@@ -147,6 +163,13 @@ def decode(name: str, message: bytes, writers: Mapping[int, str] | None = None) 
     return _read(schema_json(name), name, record) if isinstance(record, bytes) else record
 
 
+@lru_cache(256)
+def writers_fingerprint(schema: str) -> int:
+    """Fingerprint of a schema that somebody else told; SchemaError if nothing should be read with it."""
+    check(schema)
+    return fingerprint_of(schema)
+
+
 def _resolve(name: str, key: int, body: bytes, writers: Mapping[int, str] | None) -> bytes | dict[str, Any]:
     """The body itself where its writer had this very schema, else the record it resolves to."""
     writer = (writers or {}).get(key)
@@ -155,23 +178,26 @@ def _resolve(name: str, key: int, body: bytes, writers: Mapping[int, str] | None
     if writer is None:
         what = f"registry id {int(key)}" if isinstance(key, RegistryId) else f"fingerprint {key:016x}"
         raise SchemaError(f"nobody told the schema with {what}: is it on tiercel.schemas, or the registry reachable?")
-    if fingerprint_of(writer) == fingerprint(name):
+    if writers_fingerprint(writer) == fingerprint(name):
         return body
     return _read(writer, name, body)
 
 
 def _read(writer: str, name: str, body: bytes) -> dict[str, Any]:
-    fastavro = _fastavro()
     stream = io.BytesIO(body)
     try:
-        record = fastavro.schemaless_reader(stream, _parsed(writer), _parsed(schema_json(name)))
-    except (ValueError, EOFError, IndexError, fastavro.read.SchemaResolutionError) as error:
-        raise SchemaError(f"a message is not what its schema says: {error or type(error).__name__}") from error
+        record = _fastavro().schemaless_reader(stream, _parsed(writer), _parsed(schema_json(name)))
+    except Exception as error:  # what comes of a schema from outside is no list
+        raise SchemaError(f"a message is not what its schema says: {_reason(error)}") from error
     if stream.read(1):
         raise SchemaError("bytes follow the end of a message")
     if not isinstance(record, dict):
         raise SchemaError(f"a message of {name} is no record")
     return record
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _fastavro() -> Any:
@@ -181,6 +207,6 @@ def _fastavro() -> Any:
     return fastavro
 
 
-@cache
+@lru_cache(256)
 def _parsed(schema: str) -> Any:
     return _fastavro().parse_schema(json.loads(schema))

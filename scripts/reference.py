@@ -1,6 +1,7 @@
-"""Renders docs/commands.md, configuration.md and metrics.md from what they tell of."""
+"""Renders docs/commands.md, configuration.md, metrics.md and a table of alert_topic.md from what they tell of."""
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -90,6 +91,39 @@ def metrics_md() -> str:
     return "\n".join(out) + "\n"
 
 
+def alert_topic_md() -> str:
+    """docs/alert_topic.md with its table of fields as the schema has them."""
+    schema = json.loads((ROOT / "schemas" / "alert.avsc").read_text(encoding="utf-8"))
+    rows = ["| field | type | default | |", "| --- | --- | --- | --- |", *field_rows(schema)]
+    text = (ROOT / "docs" / "alert_topic.md").read_text(encoding="utf-8")
+    begin, end = "<!-- fields: from schemas/alert.avsc, by scripts/reference.py -->\n", "<!-- end -->"
+    before, _, rest = text.partition(begin)
+    return before + begin + "\n" + "\n".join(rows) + "\n\n" + end + rest.partition(end)[2]
+
+
+def field_rows(schema: dict[str, Any], prefix: str = "") -> list[str]:
+    """A row for each field of a record, those of the records in its arrays after it."""
+    rows = []
+    for field in schema["fields"]:
+        kind = field["type"]
+        default = f"`{json.dumps(field['default'])}`" if "default" in field else ""
+        rows.append(f"| `{prefix}{field['name']}` | {cell(avro_type(kind))} | {default} | {cell(field['doc'])} |")
+        if isinstance(kind, dict) and isinstance(kind.get("items"), dict) and kind["items"]["type"] == "record":
+            rows += field_rows(kind["items"], f"{prefix}{field['name']}[].")
+    return rows
+
+
+def avro_type(kind: Any) -> str:
+    """An Avro type in words."""
+    if isinstance(kind, list):
+        return ", ".join(avro_type(branch) for branch in kind[:-1]) + f" or {avro_type(kind[-1])}"
+    if isinstance(kind, str):
+        return kind
+    if kind["type"] == "array":
+        return f"array of {avro_type(kind['items'])}"
+    return f"{kind['type']} ({kind['logicalType']})" if "logicalType" in kind else str(kind.get("name", kind["type"]))
+
+
 def main() -> int:
     """Write the files, or with --check name those that are stale (exit status 1)."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -100,6 +134,7 @@ def main() -> int:
         ("docs/commands.md", commands_md()),
         ("docs/configuration.md", configuration_md()),
         ("docs/metrics.md", metrics_md()),
+        ("docs/alert_topic.md", alert_topic_md()),
     ):
         path = ROOT / name
         if path.exists() and path.read_text(encoding="utf-8") == text:

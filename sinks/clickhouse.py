@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 
 from tiercel._engine import alert_columns, event_columns
-from tiercel.errors import SchemaError, StoreError
+from tiercel.errors import RegistryAwayError, SchemaError, StoreError
 from tiercel.joints.base import Message
 from tiercel.schemas import avro, migrations, topics
 from tiercel.sinks import arrow
@@ -147,6 +147,9 @@ class ClickHouseSink:
             except SchemaError as error:
                 new.unreadable += 1
                 self._set_aside(message, str(error))
+            except RegistryAwayError as error:
+                self.counters.retries["registry"] += 1
+                raise AwayError(Refusal("away", "registry", str(error), "is it running?")) from None
             else:
                 (bodies if name == "event_batch" else alerts).append((message, body))
         if messages:
@@ -238,6 +241,9 @@ class ClickHouseSink:
             except ValueError as error:
                 new.unreadable += 1
                 self._set_aside(message, str(error))
+            except RegistryAwayError as error:
+                self.counters.retries["registry"] += 1
+                raise AwayError(Refusal("away", "registry", str(error), "is it running?")) from None
             else:
                 good.append(body)
         return [convert(good, self._origin)] if good else []

@@ -63,8 +63,10 @@ def judge(error: BaseException) -> Refusal:
 
 
 class AwayError(StoreError):
-    """The store takes nothing for now; the same messages can be written later, and nothing of them comes twice."""
+    """Nothing can be written for now; the same messages can be written later, and nothing of them comes twice."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"the store refuses rows: {refusal.text}; {refusal.advice}")
+        # Of these the store is none.
+        who = "" if refusal.reason in ("registry", "quarantine") else "the store refuses rows: "
+        super().__init__(f"{who}{refusal.text}; {refusal.advice}")
         self.refusal = refusal

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from tiercel.joints.registry import LEVEL
 from tiercel.schemas import topics
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,22 @@ def test_no_password_has_a_default_and_every_image_has_a_version() -> None:
     for name, service in yaml.safe_load(text)["services"].items():
         assert re.search(r":v?\d+\.\d+(\.\d+)?$", service["image"]), name
         assert "healthcheck" in service or name == "kafka-setup", name
+
+
+def test_the_registry_takes_what_workers_ask_of_it_and_readers_read_alerts_alone() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    told = services["registry"]["environment"]
+    assert told["SCHEMA_REGISTRY_SCHEMA_COMPATIBILITY_LEVEL"] == LEVEL
+    port = told["SCHEMA_REGISTRY_LISTENERS"].rpartition(":")[2]
+    for name in ("worker", "sink", "forward"):
+        assert services[name]["environment"]["TIERCEL_KAFKA_SCHEMA_REGISTRY"] == f"http://registry:{port}"
+        assert services[name]["depends_on"]["registry"] == {"condition": "service_healthy"}
+    setup = (ROOT / "scripts" / "kafka-setup.sh").read_text()
+    doc = (ROOT / "docs" / "alert_topic.md").read_text()
+    group = re.findall(r"^allow reader .*--group (\S+) --resource-pattern-type prefixed$", setup, re.MULTILINE)
+    assert group == ["tiercel-alerts"]
+    assert f"begin with `{group[0]}`" in doc
+    assert f'default="{group[0]}-' in (ROOT / "examples" / "alerts.py").read_text()
 
 
 def test_prometheus_scrapes_where_the_stages_listen() -> None:

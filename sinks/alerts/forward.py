@@ -7,10 +7,11 @@ it was. Offsets are committed for alerts that were delivered, refused or dropped
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from tiercel.errors import KafkaError, SchemaError
+from tiercel.errors import KafkaError, RegistryAwayError, SchemaError
 from tiercel.joints import kafka as joint
 from tiercel.joints.base import Message
 from tiercel.schemas import topics
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _COMMIT_S = 0.5
 _AT_ONCE = 32
+_REGISTRY_S = 1.0
 _REMEMBERED = 100_000
 
 
@@ -49,6 +51,9 @@ class Forward:
         self._stop = threading.Event()
         self._deadline = 0.0
         self._assigned = False
+        # Why alerts wait, and until when (monotonic).
+        self._waits: str | None = None
+        self._ask_again = 0.0
         self._seen: dict[str, None] = {}
         self._next: dict[int, int] = {}
         self._settled: dict[int, Message] = {}
@@ -85,7 +90,7 @@ class Forward:
         """Why nothing is forwarded; None if all is well."""
         if self.over():
             return f"forwarding to {self.lane.name} has ended"
-        return None if self._assigned else f"forwarding to {self.lane.name}: no partitions were assigned yet"
+        return self._waits if self._assigned else f"forwarding to {self.lane.name}: no partitions were assigned yet"
 
     def report(self) -> str:
         """What became of the alerts, on a line."""
@@ -104,11 +109,12 @@ class Forward:
     def _feed(self) -> None:
         lane, consumer = self.lane, self._consumer
         committed = time.monotonic()
+        waiting: deque[Message] = deque()
         while not self._stop.is_set() and not lane.gone.is_set():
             room = lane.room()
-            consumer.pause(not room)
-            for message in consumer.read(max(1, min(room, _AT_ONCE)), 0.1):
-                self._take(message)
+            consumer.pause(not room or bool(waiting))
+            waiting += consumer.read(max(1, min(room, _AT_ONCE)), 0.1)
+            self._take_all(waiting)
             if time.monotonic() - committed >= _COMMIT_S:
                 committed = time.monotonic()
                 self._commit()
@@ -118,8 +124,25 @@ class Forward:
         self._commit()
         self._consumer.close()
 
+    def _take_all(self, waiting: deque[Message]) -> None:
+        """Take them in order, as far as their schemas are known; the others wait for the registry, and stay here."""
+        if time.monotonic() < self._ask_again:
+            return
+        while waiting:
+            try:
+                self._take(waiting[0])
+            except RegistryAwayError as error:
+                self._ask_again = time.monotonic() + _REGISTRY_S
+                if self._waits is None:
+                    log.error("%s; alerts whose schema it must tell wait sink=%s", error, self.lane.name)
+                self._waits = str(error)
+                return
+            waiting.popleft()
+            self._waits = None
+
     def _take(self, message: Message) -> None:
         partition, offset = message.partition, message.offset
+        alert, reason = self._read(message)
         expected = self._next.get(partition)
         if expected is not None and offset > expected:
             # Older than the topic keeps: this sink was away for too long.
@@ -130,11 +153,9 @@ class Forward:
             with self._lock:
                 self._settled[partition] = message
 
-        try:
-            alert = Alert.of(message.value, self._writers)
-        except SchemaError as error:
+        if alert is None:
             self.unreadable += 1
-            log.warning("alert not readable place=%s/%d/%d reason=%s", *message[:3], error)
+            log.warning("alert not readable place=%s/%d/%d reason=%s", *message[:3], reason)
             self.lane.pass_by(settled)
             return
         if alert.id in self._seen:
@@ -145,6 +166,12 @@ class Forward:
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self.lane.offer(alert, settled, bounded=False)
+
+    def _read(self, message: Message) -> tuple[Alert | None, str]:
+        try:
+            return Alert.of(message.value, self._writers), ""
+        except SchemaError as error:
+            return None, str(error)
 
     def _commit(self) -> None:
         with self._lock:

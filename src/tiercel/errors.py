@@ -34,6 +34,10 @@ class KafkaError(TiercelError):
     """The broker is away, refuses, or lacks a topic."""
 
 
+class RegistryAwayError(KafkaError):
+    """The schema registry cannot tell now; it may later."""
+
+
 class StoreError(TiercelError):
     """ClickHouse is away, refuses, or its directory is in use."""
 

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from tiercel import config
+from tiercel.joints.registry import Registry
 from tiercel.operations.checks import clock, host, patience
 from tiercel.operations.checks import kafka as brokers
 from tiercel.operations.checks import store as stores
@@ -20,6 +21,7 @@ from tiercel.probe.check import Finding
 from tiercel.schemas import migrations, topics
 from tiercel.store import connect
 from tiercel.testing.kafka_server import KafkaServer, free_port
+from tiercel.testing.registry_server import RegistryServer
 from tiercel.testing.services import ClickHouse, eventually
 
 
@@ -156,6 +158,24 @@ def test_a_registry_that_refuses_says_nothing_or_is_not_asked() -> None:
         told = config.Kafka(schema_registry=f"http://127.0.0.1:{port}")
         (found,) = patience.within("schema registry", lambda: brokers.registry(told), 1.0)
     assert not found.ok
+
+
+@pytest.mark.services
+def test_a_registry_as_it_should_be_and_one_that_takes_anything(registry: RegistryServer) -> None:
+    told = config.Kafka(schema_registry=registry.url)
+    Registry(registry.url, guard=True)
+    (found,) = brokers.registry(told)
+    assert (found.ok, found.warn) == (True, False)
+    assert "3 schemas" in found.text
+    subject = f"{topics.ALERTS}-value"
+    lax = Registry(registry.url, ())
+    lax._ask(f"/config/{subject}", {"compatibility": "NONE"}, method="PUT")
+    (found,) = brokers.registry(told)
+    assert (found.ok, found.warn) == (True, True)
+    assert f"{subject} NONE" in found.text
+    # A worker that starts mends it.
+    Registry(registry.url, guard=True)
+    assert not next(iter(brokers.registry(told))).warn
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0.2, "ok"), (-5.0, "warn"), (5.0, "warn"), (-3600.0, "fail")])

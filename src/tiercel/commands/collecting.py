@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiercel.errors import ConfigError, SpoolBusyError, SpoolError, TiercelError
+from tiercel.errors import ConfigError, RegistryAwayError, SpoolBusyError, SpoolError, TiercelError
 
 if TYPE_CHECKING:
     from tiercel._engine import Redactor
@@ -37,13 +37,19 @@ def redactor(settings: "Collector") -> "Redactor":
 
 
 def registry(kafka: "Kafka", *, may_wait: bool) -> "Registry | None":
-    """The schema registry, if there is one; with a spool a broker that is away is no reason not to begin."""
+    """The schema registry, if there is one and it answers; else batches name their schema by its fingerprint.
+
+    With a spool a broker that is away is no reason not to begin.
+    """
     from tiercel.commands.fleet import ready
     from tiercel.joints.kafka import AwayError
     from tiercel.schemas import topics
 
     try:
-        return ready(kafka, [topics.RAW])
+        return ready(kafka, [topics.RAW], ["raw_batch"])
+    except RegistryAwayError as error:
+        log.warning("%s: batches carry the fingerprint of their schema, which every worker knows", error)
+        return None
     except AwayError as error:
         if not may_wait:
             raise

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from importlib import import_module
 from pathlib import Path
@@ -126,6 +126,7 @@ def process(
     again whenever they change, or on SIGHUP.
     """
     from tiercel.joints.kafka import topic_id
+    from tiercel.joints.registry import SUBJECTS, patiently
     from tiercel.operations import readers
     from tiercel.operations.health import Health
     from tiercel.operations.watched import watched
@@ -136,7 +137,7 @@ def process(
 
     settings = _settings(context, brokers, worker={"rules": rules or None})
     names = [topics.RAW, topics.EVENTS, topics.ALERTS, topics.QUARANTINE, topics.RULES, topics.SNAPSHOTS]
-    registry = ready(settings.kafka, names)
+    registry = patiently(lambda: ready(settings.kafka, names, SUBJECTS), time.sleep)
     client = settings.kafka.client()
     with ExitStack() as stack:
         topic = stack.enter_context(closing(RulesTopic(client, topic_id(client, topics.RAW))))
@@ -351,8 +352,11 @@ def _settings(context: typer.Context, brokers: str | None, **flags: dict[str, An
     return obj.settings(kafka={"brokers": brokers}, **flags)
 
 
-def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
-    """Check that the topics are there, or make them; tell the schemas to whoever reads."""
+def ready(kafka: "Kafka", wanted: list[str], writes: Collection[str] = ()) -> "Registry | None":
+    """Check that the topics are there, or make them; tell the schemas to whoever reads.
+
+    `writes` are the schemas for which ids are needed. RegistryAwayError: there are none yet.
+    """
     from tiercel.errors import KafkaError
     from tiercel.joints import kafka as joint
     from tiercel.joints.registry import Registry
@@ -366,7 +370,8 @@ def ready(kafka: "Kafka", wanted: list[str]) -> "Registry | None":
         log.info("topics made", extra={"topics": ",".join(made)})
         joint.check(client, wanted)
     if kafka.schema_registry:
-        return Registry(kafka.schema_registry)
+        # Whoever writes what is not raw is a worker, which may say how schemas change.
+        return Registry(kafka.schema_registry, writes, timeout=5.0, guard="alert" in writes)
     try:
         topics.publish_schemas(client)
     except KafkaError as error:

@@ -170,6 +170,7 @@ class Cluster:
         finally:  # a second Ctrl-C: none may be left behind
             for process in self.processes.values():
                 process.kill()
+                process.wait()
 
     def _wait_until_done(self, group: str, inputs: list[str], timeout: float = 15.0) -> None:
         client = {"bootstrap.servers": self.kafka.brokers}

@@ -18,8 +18,9 @@ from tiercel.errors import KafkaError
 from tiercel.schemas import topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.kafka_server import KafkaServer
+from tiercel.testing.registry_server import RegistryServer
 
-__all__ = ["clickhouse", "kafka", "topics_ready"]
+__all__ = ["clickhouse", "kafka", "registry", "topics_ready"]
 
 _T = TypeVar("_T")
 
@@ -82,6 +83,17 @@ def topics_ready(kafka: Kafka) -> Kafka:
     topics.create(kafka.client, partitions=3)
     topics.publish_schemas(kafka.client)
     return kafka
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[RegistryServer]:
+    """A schema registry for the whole run, with whatever subjects tests gave it; leave it running."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(RegistryServer())
+        except KafkaError as error:
+            pytest.skip(str(error))
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 
 from tiercel.config import Kafka
 from tiercel.errors import KafkaError
-from tiercel.joints.registry import Registry
+from tiercel.joints.registry import LEVEL, SUBJECTS, Registry
 from tiercel.operations.checks.clock import skew
 from tiercel.probe.check import Finding
 from tiercel.schemas import topics
@@ -112,8 +112,15 @@ def registry(settings: Kafka) -> Iterator[Finding]:
         return
     try:
         known = Registry(settings.schema_registry, timeout=_TIMEOUT_S)
+        levels = {f"{topic}-value": known.level(f"{topic}-value") for topic in SUBJECTS.values()}
     except KafkaError as error:
         remedy = "start it, or set kafka.schema_registry; a schema that it refuses does not fit an older one"
         yield Finding("schema registry", False, str(error), remedy)
         return
-    yield Finding("schema registry", True, f"knows {len(known.ids)} schemas of this version")
+    lax = [f"{subject} {level or 'unknown'}" for subject, level in levels.items() if level != LEVEL]
+    text = f"knows {len(known.ids)} schemas of this version"
+    if lax:
+        remedy = "start a worker, which asks for FULL_TRANSITIVE, or set it: else it takes what readers cannot read"
+        yield Finding("schema registry", True, f"{text}; compatibility: {', '.join(lax)}", remedy, True)
+    else:
+        yield Finding("schema registry", True, text)
