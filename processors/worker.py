@@ -165,6 +165,9 @@ class Worker:
                 return [self._blank(partition, offset, sender, checked)]
             if place == "gap":
                 missing = run.missing(first, header["delivered"], batch.kernel_events)
+                if not len(batch):
+                    # Who tells that they are lost in the place where they would have come need not be told.
+                    missing = max(0, missing - sum(count for *why, count in header["lost"] if told_in_place(*why)))
                 body = self._with_loss(checked, batch, missing, "quarantine" if known.pending else "missing")
             elif place == "late":
                 self.counters.late += 1
@@ -368,6 +371,11 @@ class Worker:
             self.touched.add(key)
         # The reason on a line of its own, then the message as it came.
         return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message, partition)]
+
+
+def told_in_place(stage: str, reason: str) -> bool:
+    """Whether a loss is of events that had numbers, told by a collector's spool by a batch without events."""
+    return (stage == "spool" and reason not in ("full", "disk")) or (stage, reason) == ("broker", "refused")
 
 
 def rule_of(alert: bytes) -> str:

@@ -17,11 +17,12 @@ Losses = list[tuple[str, str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """A batch without events that tells losses, and the books after it."""
+    """A batch without events that tells losses, and the books after it. `numbered`: events of the run with a number."""
 
     identity: Identity
     note: Note
     lost: Losses
+    numbered: int
 
     def body(self) -> bytes:
         """As a RawBatch."""
@@ -33,7 +34,7 @@ class Telling:
             "first_seq": self.note.next_seq,
             "time": time.time_ns(),
             "produced": self.note.produced,
-            "delivered": self.note.numbered,
+            "delivered": self.numbered,
             "lost": self.lost,
         }
         return encode_raw(Batch(), 0, 0, header)
@@ -59,7 +60,7 @@ class Books:
         numbered, told = note.numbered - note.kernel, note.told - note.own
         produced = max(self.note.produced, numbered + told)
         after = Note(note.first_seq, 0, 0, produced, numbered, told, 0)
-        return Telling(self.identity, after, [("spool", reason, max(0, missing))])
+        return Telling(self.identity, after, [("spool", reason, max(0, missing))], numbered)
 
     def at_end(self, ahead: Note, reason: str, produced: Callable[[Identity], int]) -> Telling | None:
         """What is to be told when the run is over.
@@ -79,5 +80,6 @@ class Books:
             lost.append((*what, made - note.accounted))
         if not lost:
             return None
+        # What never had a number is accounted for, too: nobody tells it again.
         after = Note(note.next_seq, 0, 0, made, made - note.told, note.told, 0)
-        return Telling(self.identity, after, lost)
+        return Telling(self.identity, after, lost, note.numbered)

@@ -225,7 +225,8 @@ class Pump:
     def _give_up(self, item: _Sent) -> None:
         note, identity = item.place.note, item.place.identity
         after = Note(note.next_seq, 0, 0, note.produced, note.numbered, note.told, 0)
-        item.telling = Telling(identity, after, [("broker", "refused", note.kernel + note.own)])
+        lost = [("broker", "refused", note.kernel + note.own)]
+        item.telling = Telling(identity, after, lost, note.numbered)
         self.lost["broker", "refused"] += note.kernel + note.own
         item.message = avro.frame("raw_batch", item.telling.body(), self._schema_id)
 

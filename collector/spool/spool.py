@@ -94,7 +94,7 @@ class Spool:
 
     def _begin(self, schema_id: int | None) -> None:
         """Write down that the run exists: what it produced before its first batch is told, too, if it is killed."""
-        first = Telling(self._identity, Books.begin(self._identity).note, [])
+        first = Telling(self._identity, Books.begin(self._identity).note, [], 0)
         with contextlib.suppress(OSError, FullError):
             self._segments.append(self._identity, first.note, avro.frame("raw_batch", first.body(), schema_id))
             self.taken += 1

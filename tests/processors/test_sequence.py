@@ -77,6 +77,19 @@ def test_a_gap_is_told_to_the_ledger_with_the_kernels_events() -> None:
     assert (take.worker.counters.gaps, take.worker.counters.missing) == (1, 7)
 
 
+def test_a_gap_that_a_spool_tells_in_its_place_is_not_told_again() -> None:
+    take = Bench()
+    take.lost(message(100))
+    told = [("spool", "corrupt", 7)]
+    assert take.lost(message(120, 0, delivered=17, lost=told)) == told
+    assert take.lost(message(120, delivered=27)) == []
+    # It may have come after another gap, and what a batch with events tells is of before they had numbers.
+    both = message(150, 0, delivered=44, lost=told)
+    assert take.lost(both) == [*told, ("broker", "missing", 10)]
+    full = [("spool", "full", 3)]
+    assert take.lost(message(160, delivered=64, lost=full)) == [*full, ("broker", "missing", 10)]
+
+
 def test_the_beginning_of_a_run_may_be_missing_too() -> None:
     assert Bench().lost(message(105, delivered=15)) == [("broker", "missing", 5)]
     take = Bench()

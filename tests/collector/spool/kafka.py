@@ -8,7 +8,8 @@ from tiercel._engine import Batch, decode_raw, encode_raw
 from tiercel.collector.identity import Identity
 from tiercel.collector.spool import Spool
 from tiercel.joints.base import Done
-from tiercel.schemas import avro
+from tiercel.processors.worker import Worker
+from tiercel.schemas import avro, topics
 
 
 class Broker:
@@ -91,6 +92,17 @@ def arrived(messages: list[bytes]) -> dict[int, tuple[int, Counter[tuple[str, st
                 told[stage, reason] += count
         books[run] = (sum(kernel for _, _, kernel, _ in rows), told)
         assert rows[-1][3]["produced"] == books[run][0] + sum(told.values())
+    return books
+
+
+def ledger(messages: list[bytes]) -> dict[int, int]:
+    """Run → events that a worker passes on, and losses that it or the spool tells: all together."""
+    worker, books = Worker(None), Counter[int]()
+    for offset, message in enumerate(messages):
+        for output in worker.handle(0, offset, b"host-1", message):
+            assert output.topic == topics.EVENTS, output.value[:200]
+            batch = avro.decode("event_batch", output.value)
+            books[batch["run"]] += len(batch["events"]) + sum(loss["count"] for loss in batch["lost"])
     return books
 
 

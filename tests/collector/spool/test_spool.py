@@ -14,7 +14,7 @@ from tiercel.collector.spool import Spool
 from tiercel.collector.spool.folder import DAMAGED
 from tiercel.errors import SpoolError
 
-from .kafka import Broker, Run, arrived, segments
+from .kafka import Broker, Run, arrived, ledger, segments
 
 
 def until(condition, timeout: float = 5.0) -> None:
@@ -102,6 +102,7 @@ def test_what_is_too_old_is_given_up_and_told_where_it_would_have_come(tmp_path:
     assert told["spool", "expired"] > 0
     assert kernel < 402
     assert kernel + sum(told.values()) == run.numbered + run.told
+    assert ledger(broker.messages) == {1000: run.numbered + run.told}
 
 
 @pytest.mark.parametrize("reason", ["Broker: Message size too large", "Broker: Topic authorization failed"])
@@ -118,6 +119,7 @@ def test_what_kafka_refuses_is_told_if_it_will_never_be_taken_else_sent_again(tm
     ended(spool, run, broker)
     kernel, told = arrived(broker.messages)[1000]
     assert kernel + told["broker", "refused"] == 4
+    assert ledger(broker.messages) == {1000: 4}
     assert ("authorization" in reason) == (kernel == 4)
 
 
@@ -201,6 +203,7 @@ def test_any_damage_costs_what_is_after_it_in_its_segment_and_all_is_told(data, 
     assert books[9000] == (2, Counter())
     kernel, told = books[1000]
     assert kernel + sum(told.values()) == first.numbered + first.told
+    assert ledger(broker.messages) == {1000: first.numbered + first.told, 9000: 2}
     # Everything of the other segments, and what lies before the damage.
     assert kernel >= first.numbered * (len(files) - 1) // len(files) - per_segment
 
@@ -269,6 +272,7 @@ def test_a_run_of_which_nothing_is_left_is_told_whoever_took_it_away(tmp_path: P
     ended(spool, third, broker)
     books = {1000: (0, Counter({("spool", "expired"): 60})), 9000: (0, Counter({("spool", "expired"): 5}))}
     assert arrived(broker.messages) == books | {20_000: (2, Counter())}
+    assert ledger(broker.messages) == {1000: 60, 9000: 5, 20_000: 2}
 
 
 def test_a_run_that_began_on_a_full_spool_is_told_if_it_is_killed(tmp_path: Path) -> None:
