@@ -2,18 +2,19 @@
 
 import random
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 from tiercel.joints import kafka as joint
+from tiercel.processors import app
 from tiercel.schemas import topics
 from tiercel.testing.fleet.fleet import Fleet
 from tiercel.testing.fleet.truth import Run
 
-_RECOVERY_S = 90.0
-PAUSE_S = 2.0
+_RECOVERY_S = 120.0
+# Beyond the sessions of workers and sinks: others have taken what was theirs.
+_LONG_S = max(joint.SESSION_SECONDS, app.SESSION_SECONDS) + 2.0
+_SHORT_S = 4.0
 
 
 def kill(fleet: Fleet, kind: str, chance: random.Random) -> None:
@@ -27,13 +28,22 @@ def kill(fleet: Fleet, kind: str, chance: random.Random) -> None:
     _told(f"kill -9 {victim.name}", fleet, produced)
 
 
-def broker_restarted(fleet: Fleet) -> None:
+def broker_killed(fleet: Fleet) -> None:
     """The broker is killed, and comes back with what it had."""
     produced = fleet.runs()
     fleet.kafka.stop()
     time.sleep(3)
     fleet.kafka.start()
-    _told("Kafka restarted", fleet, produced)
+    _told("kill -9 Kafka", fleet, produced)
+
+
+def store_killed(fleet: Fleet) -> None:
+    """The same of ClickHouse's engine."""
+    produced = fleet.runs()
+    fleet.engine.__exit__(None, None, None)
+    time.sleep(3)
+    fleet.engine.__enter__()
+    _told("kill -9 the store", fleet, produced)
 
 
 def worker_stopped(fleet: Fleet) -> None:
@@ -41,7 +51,7 @@ def worker_stopped(fleet: Fleet) -> None:
     victim = fleet.processes.of("worker")[0]
     fleet.processes.kill(victim, signal.SIGSTOP)
     try:
-        time.sleep(joint.SESSION_SECONDS + 3)
+        time.sleep(app.SESSION_SECONDS + 3)
         _told("a worker stands still, its session over", fleet, fleet.runs())
     finally:
         fleet.processes.kill(victim, signal.SIGCONT)
@@ -57,7 +67,7 @@ def messages_torn(fleet: Fleet) -> None:
     for number, message in enumerate(torn):
         producer.send(topics.RAW, b"nobody", message, number % 3)
     assert producer.flush() == 0
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (count := _in_quarantine(client) - before) < len(torn):
         assert time.monotonic() < deadline, f"{count} of {len(torn)} are in quarantine; {fleet.tell()}"
         time.sleep(0.2)
@@ -76,26 +86,36 @@ def _some_message(client: dict[str, str]) -> bytes:
         consumer.close()
 
 
-def wires_cut(fleet: Fleet) -> None:
-    """No packet gets to the broker; later none to the store."""
-    for name, port in (("Kafka", fleet.kafka.port), ("the store", fleet.engine.port)):
+def cut_off(fleet: Fleet, name: str) -> None:
+    """No packet gets to a process or comes from it; a worker or a sink is given up by its group meanwhile."""
+    assert fleet.network is not None
+    with fleet.network.cut(name):
+        time.sleep(_LONG_S if name.startswith(("worker", "sink")) else _SHORT_S)
         produced = fleet.runs()
-        with _cut(port):
-            time.sleep(5)
-        _told(f"no way to {name}", fleet, produced)
+    _told(f"{name} was cut off", fleet, produced)
 
 
-@contextmanager
-def _cut(port: int) -> Iterator[None]:
-    """Packets to and from this port of loopback are dropped: nobody is told, as where a cable is pulled."""
-    table = f"tiercel_chaos_{port}"
-    rules = [f"add table inet {table}", f"add chain inet {table} out {{ type filter hook output priority 0; }}"]
-    rules += [f"add rule inet {table} out tcp {end} {port} drop" for end in ("dport", "sport")]
-    subprocess.run(["nft", "-f", "-"], input="\n".join(rules), text=True, check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["nft", "delete", "table", "inet", table], check=True)
+def disk_filled_and_damaged(fleet: Fleet) -> None:
+    """The hosts are cut off until their disk is full; then what they wrote there is damaged, and Kafka is back."""
+    assert fleet.network is not None
+    assert fleet.spools is not None
+    (hosts,) = fleet.processes.of("hosts")
+    with fleet.network.cut(hosts.name):
+        deadline = time.monotonic() + 120
+        while "no room for events, counted as lost" not in hosts.log.read_text(errors="replace"):
+            assert time.monotonic() < deadline, fleet.tell()
+            time.sleep(0.2)
+        for host in list(fleet.spools.iterdir())[:3]:
+            # Neither what is on its way already, nor what is being written.
+            _damage(sorted(host.glob("*.segment"))[-2])
+    _told("the disk was full and damaged", fleet, fleet.runs())
+
+
+def _damage(segment: Path) -> None:
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    with segment.open("r+b") as out:
+        out.write(content)
 
 
 def _told(what: str, fleet: Fleet, produced: list[Run]) -> None:

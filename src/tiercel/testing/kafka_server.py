@@ -49,8 +49,8 @@ _LOGGING = """Configuration:
 _SETTINGS = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{address}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{address}:{port}
 controller.listener.names=CONTROLLER
 log.dirs={directory}/data
 auto.create.topics.enable=false
@@ -115,18 +115,22 @@ class KafkaServer:
         heap_mb: int = 384,
         extra: str = "",
         lasting: bool = False,
+        address: str = "127.0.0.1",
+        within: tuple[str, ...] = (),
     ) -> None:
         # Lines of `extra` win over those of the settings; {port} and {controller} stand for the ports. `lasting`: it is
-        # to run for minutes under load, so that the better compiler pays.
+        # to run for minutes under load, so that the better compiler pays. `within`: words before the command, that run
+        # it where it has this address.
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="tiercel-kafka-"))
         self.port = port or free_port()
         self._heap_mb, self._extra, self._lasting = heap_mb, extra, lasting
+        self._address, self._within = address, within
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def brokers(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self._address}:{self.port}"
 
     def __enter__(self) -> "KafkaServer":
         self.start()
@@ -151,7 +155,9 @@ class KafkaServer:
         (self.directory / "log4j2.yaml").write_text(_LOGGING)
         settings = self.directory / "server.properties"
         settings.write_text(
-            (_SETTINGS + self._extra).format(port=self.port, controller=free_port(), directory=self.directory)
+            (_SETTINGS + self._extra).format(
+                address=self._address, port=self.port, controller=free_port(), directory=self.directory
+            )
         )
         java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-Xshare:auto"]
         if not self._lasting:
@@ -159,6 +165,7 @@ class KafkaServer:
         with (self.directory / "kafka.log").open("ab") as out:
             self.process = subprocess.Popen(
                 [
+                    *self._within,
                     *java,
                     f"-Dlog4j2.configurationFile={self.directory / 'log4j2.yaml'}",
                     "-cp",
@@ -179,7 +186,7 @@ class KafkaServer:
 
     def _answers(self) -> bool:
         with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", self.port)):
+            if attempt.connect_ex((self._address, self.port)):
                 return False
         try:
             return bool(AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=5).brokers)

@@ -16,6 +16,7 @@ from tiercel.schemas import topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.fleet import truth
 from tiercel.testing.fleet.judge import Verdict, judge
+from tiercel.testing.fleet.network import Network
 from tiercel.testing.fleet.plan import Plan
 from tiercel.testing.fleet.processes import Member, Processes
 from tiercel.testing.fleet.recording import recording
@@ -23,7 +24,11 @@ from tiercel.testing.kafka_server import KafkaServer
 
 
 class Fleet:
-    """Runs from `with` on but for its hosts, which `begin` starts. `rules`: arguments of the workers."""
+    """Runs from `with` on but for its hosts, which `begin` starts. `rules`: arguments of the workers.
+
+    `apart`: each process has a network namespace of its own, and a cable (`network`). `spool_mb`: hosts have spools on
+    a disk of so many MiB that they share. Both need root.
+    """
 
     def __init__(
         self,
@@ -35,8 +40,13 @@ class Fleet:
         generators: int = 1,
         partitions: int = 6,
         rules: tuple[str, ...] = (),
+        apart: bool = False,
+        spool_mb: int = 0,
     ) -> None:
         self.folder, self.plan, self.rules = folder.absolute(), plan, rules
+        self.network = Network() if apart else None
+        self.spools = self.folder / "spools" if spool_mb else None
+        self._spool_mb = spool_mb
         self._workers, self._sinks, self._generators, self._partitions = workers, sinks, generators, partitions
         self._stack = ExitStack()
         self.kafka: KafkaServer
@@ -47,9 +57,13 @@ class Fleet:
     def __enter__(self) -> "Fleet":
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.kafka = self._stack.enter_context(KafkaServer())
+            if self.network is not None:
+                self._stack.enter_context(self.network)
+            if self.spools is not None:
+                self._mount(self.spools)
+            self.kafka = self._stack.enter_context(self._kafka())
             topics.create({"bootstrap.servers": self.kafka.brokers}, partitions=self._partitions)
-            self.engine = self._stack.enter_context(ChdbServer(self.folder / "store"))
+            self.engine = self._stack.enter_context(self._engine())
             self.store = store.connect(self.engine.dsn)
             environment = {
                 "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
@@ -61,9 +75,9 @@ class Fleet:
             self._stack.callback(self.processes.close)
             command = [sys.executable, "-m", "tiercel"]
             for number in range(self._workers):
-                self.processes.start(f"worker-{number}", [*command, "process", *self.rules])
+                self._start(f"worker-{number}", [*command, "process", *self.rules])
             for number in range(self._sinks):
-                self.processes.start(f"sink-{number}", [*command, "sink"])
+                self._start(f"sink-{number}", [*command, "sink"])
             self._wait_for("partitions assigned")
         except BaseException:
             self._stack.close()
@@ -73,6 +87,27 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _kafka(self) -> KafkaServer:
+        if self.network is None:
+            return KafkaServer()
+        within = self.network.add("kafka")
+        return KafkaServer(port=9092, address=self.network.address("kafka"), within=within)
+
+    def _engine(self) -> ChdbServer:
+        if self.network is None:
+            return ChdbServer(self.folder / "store")
+        within = self.network.add("store")
+        return ChdbServer(self.folder / "store", 8123, address=self.network.address("store"), within=within)
+
+    def _start(self, name: str, command: list[str]) -> None:
+        within = self.network.add(name) if self.network is not None else ()
+        self.processes.start(name, [*within, *command])
+
+    def _mount(self, path: Path) -> None:
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self._spool_mb}m", "tmpfs", str(path)], check=True)
+        self._stack.callback(subprocess.run, ["umount", "--lazy", str(path)], check=True)
+
     def begin(self) -> None:
         """Start the hosts."""
         hosts = self.plan.hosts
@@ -80,9 +115,8 @@ class Fleet:
             part, plan = self.plan.lives_of(hosts[number :: self._generators]), self.folder / f"plan-{number}.json"
             part.save(plan)
             arguments = [str(plan), str(self._truth(number)), self.kafka.brokers]
-            self.processes.start(
-                f"hosts-{number}", [sys.executable, "-m", "tiercel.testing.fleet.generator", *arguments]
-            )
+            arguments += [str(self.spools)] if self.spools is not None else []
+            self._start(f"hosts-{number}", [sys.executable, "-m", "tiercel.testing.fleet.generator", *arguments])
 
     def _truth(self, number: int) -> Path:
         return self.folder / f"truth-{number}"
@@ -163,9 +197,14 @@ class Fleet:
             time.sleep(0.1)
         self.wait_for(self.runs(), max(1.0, deadline - time.monotonic()))
 
-    def judge(self) -> Verdict:
-        """Hold the store against the truth."""
-        return judge(self.plan, self.runs(), self.store)
+    def judge(self, *, numbered: bool = True) -> Verdict:
+        """Hold the store against the truth; see `judge`."""
+        return judge(self.plan, self.runs(), self.store, numbered=numbered)
+
+    def losses(self) -> dict[str, int]:
+        """Stage/reason → events, as the ledger has them."""
+        question = "SELECT concat(stage, '/', reason), sum(count) FROM ledger WHERE kind = 'lost' GROUP BY 1 ORDER BY 1"
+        return {str(why): int(count) for why, count in self.store.query(question).result_rows if count}
 
     def audit(self) -> subprocess.CompletedProcess[str]:
         """What the product says itself."""

@@ -1,7 +1,7 @@
 """One process of simulated hosts: a real collector for each, until all have lived their lives.
 
-`python -m tiercel.testing.fleet.generator PLAN TRUTH BROKERS`. Killed and started anew it goes on where it was, as a
-collector does: with a new run.
+`python -m tiercel.testing.fleet.generator PLAN TRUTH BROKERS [SPOOLS]`. Killed and started anew it goes on where it
+was, as a collector does: with a new run. With SPOOLS, a folder, each host has a spool in it.
 """
 
 import sys
@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tiercel.collector.collector import Collector
 from tiercel.collector.identity import Identity
+from tiercel.collector.spool import Spool
 from tiercel.joints.base import Done
 from tiercel.joints.kafka import KafkaProducer
 from tiercel.testing.fleet.plan import Life, Plan
+from tiercel.testing.fleet.recording import recording
 from tiercel.testing.fleet.source import LifeSource
 from tiercel.testing.fleet.truth import Truth
 
@@ -49,10 +51,17 @@ class Patient(KafkaProducer):
 
 
 class SimulatedHost:
-    """The lives of one host, one after the other; `step` says whether there was something to do."""
+    """The lives of one host, one after the other; `step` says whether there was something to do.
 
-    def __init__(self, lives: list[Life], truth: Truth, producer: KafkaProducer, batch: int) -> None:
-        self._truth, self._producer, self._batch = truth, producer, batch
+    With a spool in `folder`, which says of a run that was killed what `truth` says.
+    """
+
+    def __init__(
+        self, lives: list[Life], truth: Truth, producer: KafkaProducer, batch: int, folder: Path | None = None
+    ) -> None:
+        self._truth, self._producer, self._batch, self._folder = truth, producer, batch, folder
+        self._lives = {life.boot_id: life for life in lives}
+        self._spool: Spool | None = None
         self._left: Iterator[Life] = iter(lives)
         self._collector: Collector | None = None
         self._source: LifeSource | None = None
@@ -68,6 +77,8 @@ class SimulatedHost:
             self._collector.finish(0.0)
             self._collector = None
             return True
+        if self._spool is not None:
+            self._spool.poll()
         return self._source.produced() > before
 
     def _next(self) -> bool:
@@ -80,26 +91,77 @@ class SimulatedHost:
             return True
         self._source = LifeSource(life, run, self._truth, self._batch)
         identity = Identity(life.host_id, life.host, life.boot_id, run.first)
-        self._collector = Collector(self._source, self._producer, identity, batch_events=self._batch)
+        output = self._output(identity)
+        self._collector = Collector(self._source, output, identity, batch_events=self._batch)
         self._collector.begin()
         return True
 
+    def _output(self, identity: Identity) -> KafkaProducer | Spool:
+        if self._folder is None:
+            return self._producer
+        self._put_down()
+        self._spool = Spool(
+            self._folder,
+            self._producer,
+            identity,
+            # Small, so that what is on the disk is not in memory, too.
+            max_bytes=2 << 20,
+            memory_bytes=64 << 10,
+            in_flight_bytes=64 << 10,
+            produced_before=self._produced_before,
+        )
+        return self._spool
 
-def generate(plan: Plan, truth: Path, brokers: str) -> int:
+    def _produced_before(self, run: Identity) -> int:
+        told = self._truth.told(run.host_id, run.boot_id, run.run)
+        return recording(self._lives[run.boot_id].recording).kernel(told.start, told.stop) if told is not None else 0
+
+    def _put_down(self) -> None:
+        """The run is over; what Kafka lacks is on the disk when its process ends."""
+        if self._spool is not None:
+            while self._spool.memory_bytes:
+                self._spool.poll()
+                time.sleep(_IDLE_S)
+            self._spool.close()
+
+    def finish(self) -> None:
+        """Wait until Kafka has all of it, and what a process before this one left, too."""
+        if self._spool is None:
+            life = list(self._lives.values())[-1]
+            run = self._truth.next_run(life)
+            self._output(Identity(life.host_id, life.host, life.boot_id, run.first))
+        spool = self._spool
+        while spool is not None and (spool.oldest_age() or spool.memory_bytes or spool.in_flight):
+            spool.poll()
+            time.sleep(_IDLE_S)
+        self._put_down()
+
+
+def generate(plan: Plan, truth: Path, brokers: str, spools: Path | None = None) -> int:
     """Live all lives; returns how many messages Kafka does not have at the end."""
-    producer = Patient({"bootstrap.servers": brokers}, max_bytes=64 << 20)
+    # A spool's thread must not wait for what others have sent: it has the disk.
+    producer = (Patient if spools is None else KafkaProducer)({"bootstrap.servers": brokers}, max_bytes=64 << 20)
     books = Truth(truth)
-    hosts = [
-        SimulatedHost([life for life in plan.lives if life.host_id == host], books, producer, plan.batch)
+    all_hosts = [
+        SimulatedHost(
+            [life for life in plan.lives if life.host_id == host],
+            books,
+            producer,
+            plan.batch,
+            spools / host if spools is not None else None,
+        )
         for host in plan.hosts
     ]
+    hosts = all_hosts
     while hosts:
         # Each has its turn.
         if not sum(host.step() for host in hosts):
             time.sleep(_IDLE_S)
         hosts = [host for host in hosts if not host.over]
-    return producer.finish()
+    for host in all_hosts:
+        host.finish()
+    return producer.finish() if isinstance(producer, Patient) else producer.flush(_PATIENCE_S)
 
 
 if __name__ == "__main__":
-    sys.exit(min(1, generate(Plan.load(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3])))
+    sys.exit(min(1, generate(Plan.load(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:]))))

@@ -23,6 +23,7 @@ class Truth:
     """A file that outlives a kill -9 of its writer; one line for each batch."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._runs = {(run.host_id, run.boot_id): run for run in read([path])}
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -31,6 +32,13 @@ class Truth:
         last = self._runs.get((life.host_id, life.boot_id))
         first, start = (last.first + NEXT_RUN, last.stop) if last is not None else (life.run, 0)
         return Run(life.host_id, life.boot_id, first, start, start)
+
+    def told(self, host_id: str, boot_id: str, first: int) -> Run | None:
+        """An earlier run, as it was when this process began or, of its own, as it is now."""
+        return next(
+            (run for run in read([self._path]) if (run.host_id, run.boot_id, run.first) == (host_id, boot_id, first)),
+            None,
+        )
 
     def produced(self, run: Run, stop: int) -> None:
         """Events up to this place are there from now on."""
