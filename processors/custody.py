@@ -89,6 +89,7 @@ class Custody:
             aside = self.worker.aside()
             made = await asyncio.to_thread(self._recover, aside, new)
             if self._term != term:
+                self._adoption.forget(new)
                 return {}
             for partition, (kept, _) in made.items():
                 self.worker.take_over(aside, partition)
@@ -99,13 +100,15 @@ class Custody:
     def _recover(self, aside: Worker, partitions: set[int]) -> dict[int, tuple[Kept, int]]:
         began, again_before = time.monotonic(), self.recoveries.read_again
         committed = joint.committed(self._client, self._group, topics.RAW)
+        self._adoption.catch_up()
         bounds = joint.bounds(self._client, topics.RAW, partitions)
         if bounds.keys() != partitions:
             raise KafkaError(f"the ends of the partitions of {topics.RAW} are not known")
+        places = {part: Place(*bounds[part], committed.get(part, 0)) for part in sorted(partitions)}
+        self._adoption.foresee({part: place.start for part, place in places.items()}, bounds)
         shelf = recover.shelve(recover.stored(self._client, partitions), self._raw_id)
         made = {}
-        for partition in sorted(partitions):
-            place = Place(*bounds[partition], committed.get(partition, 0))
+        for partition, place in places.items():
             hosts = shelf.pop(partition, {})
             aside.begin(partition, middle=place.committed > 0 and not hosts)
             kept = Kept(self.worker, partition, self._raw_id, self.written)

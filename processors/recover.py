@@ -168,19 +168,28 @@ def read_again(
 # Reading from Kafka
 
 
+Row = tuple[int, int, bytes, Any]
+"""Partition, offset, key and value of a message."""
+
+
 def stored(client: dict[str, Any], partitions: set[int], timeout: float = 120.0) -> Iterator[tuple[int, bytes, Any]]:
     """All messages of these partitions of the topic, up to what is there now. KafkaError."""
-    for partition in sorted(partitions):
-        yield from (
-            (partition, key, value)
-            for _, key, value in read(client, topics.SNAPSHOTS, partition, start=0, stop=None, timeout=timeout)
-        )
+    rows = _read(client, topics.SNAPSHOTS, dict.fromkeys(partitions, 0), stop=None, timeout=timeout)
+    yield from ((partition, key, value) for partition, _, key, value in rows)
 
 
 def read(
     client: dict[str, Any], topic: str, partition: int, *, start: int, stop: int | None, timeout: float = 120.0
 ) -> Iterator[tuple[int, bytes, Any]]:
     """Offset, key and value of a partition's messages from `start` to before `stop`, or to its present end."""
+    rows = _read(client, topic, {partition: start}, stop=stop, timeout=timeout)
+    yield from ((offset, key, value) for _, offset, key, value in rows)
+
+
+def _read(
+    client: dict[str, Any], topic: str, starts: dict[int, int], *, stop: int | None, timeout: float
+) -> Iterator[Row]:
+    """Messages of several partitions, read at once: those of one in order. KafkaError when nothing comes any more."""
     consumer = ck.Consumer(
         {
             **client,
@@ -189,32 +198,49 @@ def read(
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 4 << 20,
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         }
     )
     deadline = time.monotonic() + timeout
     try:
-        _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
-        end = high if stop is None else min(stop, high)
-        if start >= end:
-            return
+        ends = _ends(consumer, topic, starts, stop)
         # What is gone already is no error here: reading begins with what is there.
-        consumer.assign([ck.TopicPartition(topic, partition, start)])
-        while True:
+        consumer.assign([ck.TopicPartition(topic, partition, starts[partition]) for partition in ends])
+        while ends:
             if time.monotonic() > deadline:
-                raise KafkaError(f"{topic} could not be read to offset {end} in {timeout:.0f} s")
-            for message in consumer.consume(500, 0.5):
-                error, offset = message.error(), message.offset()
-                if error is None and offset is not None and offset < end:
+                raise KafkaError(f"{topic} could not be read to its end in {timeout:.0f} s partitions={sorted(ends)}")
+            for message in consumer.consume(500, 0.1):
+                row = _row(message, topic)
+                partition, offset = message.partition() or 0, message.offset()
+                if row is not None and row[1] < ends.get(partition, 0):
                     deadline = time.monotonic() + timeout
-                    yield offset, message.key() or b"", message.value()
-                elif error is not None and error.code() == ck.KafkaError._PARTITION_EOF:
-                    return
-                elif error is not None and error.fatal():
-                    raise KafkaError(f"reading {topic} failed: {error.str()}")
-                if offset is not None and offset >= end - 1:
-                    return
+                    yield row
+                # Only an end that was reached has no row and yet an offset.
+                if partition in ends and offset is not None and offset >= ends[partition] - (row is not None):
+                    del ends[partition]
     except ck.KafkaException as error:
         raise KafkaError(f"reading {topic} failed: {error.args[0].str()}") from None
     finally:
         consumer.close()
+
+
+def _ends(consumer: ck.Consumer, topic: str, starts: dict[int, int], stop: int | None) -> dict[int, int]:
+    """Where reading ends in each partition that has something to be read."""
+    ends = {}
+    for partition, start in starts.items():
+        _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
+        end = high if stop is None else min(stop, high)
+        if start < end:
+            ends[partition] = end
+    return ends
+
+
+def _row(message: ck.Message, topic: str) -> Row | None:
+    """A message; None of one that tells an end, or a passing trouble. KafkaError of one that lasts."""
+    error, offset = message.error(), message.offset()
+    if error is None and offset is not None:
+        return message.partition() or 0, offset, message.key() or b"", message.value()
+    if error is not None and error.fatal():
+        raise KafkaError(f"reading {topic} failed: {error.str()}")
+    return None

@@ -125,6 +125,20 @@ class Fleet:
             "sink": joint.behind(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS]),
         }
 
+    def wait_until_kept(self, timeout: float) -> None:
+        """Until snapshots of all hosts cover what is there now: a worker that is started anew has much to restore."""
+        client, deadline = {"bootstrap.servers": self.kafka.brokers}, time.monotonic() + timeout
+        wanted = joint.ends(client, topics.RAW, range(self._partitions))
+        while True:
+            # Kafka gives offsets as acknowledged that no snapshot is missing for.
+            done = joint.committed(client, "tiercel-worker", topics.RAW)
+            late = [part for part, end in wanted.items() if done.get(part, 0) < end]
+            if not late:
+                return
+            if time.monotonic() > deadline:
+                raise TiercelError(f"partitions {late} are not kept after {timeout:.0f} s; {self.tell()}")
+            time.sleep(0.2)
+
     def wait_for(self, runs: list[truth.Run], timeout: float) -> float:
         """Until all events of these runs are stored or told to be lost; seconds that it took. TiercelError: time is up.
 
