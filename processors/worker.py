@@ -14,7 +14,7 @@ from tiercel.errors import SchemaError
 from tiercel.joints.base import Consumer, Message, Producer
 from tiercel.latency import Latency
 from tiercel.processors.known import Known, Partition
-from tiercel.processors.sequence import Run, digest
+from tiercel.processors.sequence import Run, digest, given_up
 from tiercel.processors.snapshot import MAX_HOST_ID, Snapshot, SnapshotError
 from tiercel.schemas import avro, topics
 
@@ -164,7 +164,8 @@ class Worker:
                 self.counters.repeats += 1
                 return [self._blank(partition, offset, sender, checked)]
             if place == "gap":
-                missing = run.missing(first, header["delivered"], batch.kernel_events)
+                told = 0 if len(batch) else given_up(checked["lost"])
+                missing = run.missing(first, header["delivered"], batch.kernel_events, told)
                 body = self._with_loss(checked, batch, missing, "quarantine" if known.pending else "missing")
             elif place == "late":
                 self.counters.late += 1
