@@ -149,7 +149,7 @@ class Spool:
         deadline = time.monotonic() + timeout
         sent, moved = self._pump.sent, time.monotonic()
         while time.monotonic() < deadline and self._error is None:
-            if not self._put and self._pump.is_idle:
+            if self.is_idle:
                 return 0
             if self._pump.sent != sent:
                 sent, moved = self._pump.sent, time.monotonic()
@@ -206,6 +206,11 @@ class Spool:
     def lost(self) -> dict[tuple[str, str], int]:
         """Events that were lost after they had been taken, by stage and reason; each was told."""
         return dict(self._pump.lost)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether Kafka has everything."""
+        return not self._put and self._pump.is_idle
 
     def oldest_age(self) -> float:
         """Seconds since the oldest segment was written to while Kafka lacks some of it, else 0."""

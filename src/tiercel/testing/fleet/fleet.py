@@ -15,7 +15,9 @@ from tiercel.joints import kafka as joint
 from tiercel.schemas import topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.fleet import truth
+from tiercel.testing.fleet.generator import end_file
 from tiercel.testing.fleet.judge import Verdict, judge
+from tiercel.testing.fleet.network import KAFKA, STORE, Network
 from tiercel.testing.fleet.plan import Plan
 from tiercel.testing.fleet.processes import Member, Processes
 from tiercel.testing.fleet.recording import recording
@@ -23,7 +25,11 @@ from tiercel.testing.kafka_server import KafkaServer
 
 
 class Fleet:
-    """Runs from `with` on but for its hosts, which `begin` starts. `rules`: arguments of the workers."""
+    """Runs from `with` on but for its hosts, which `begin` starts. `rules`: arguments of the workers.
+
+    `spools`: the folder of the hosts' spools; None: they have none, and wait for Kafka. `network`: where each kind of
+    process has a place of its own; None: all are on loopback.
+    """
 
     def __init__(
         self,
@@ -35,9 +41,12 @@ class Fleet:
         generators: int = 1,
         partitions: int = 6,
         rules: tuple[str, ...] = (),
+        spools: Path | None = None,
+        network: Network | None = None,
     ) -> None:
         self.folder, self.plan, self.rules = folder.absolute(), plan, rules
         self._workers, self._sinks, self._generators, self._partitions = workers, sinks, generators, partitions
+        self.spools, self.network = spools, network
         self._stack = ExitStack()
         self.kafka: KafkaServer
         self.engine: ChdbServer
@@ -47,9 +56,13 @@ class Fleet:
     def __enter__(self) -> "Fleet":
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.kafka = self._stack.enter_context(KafkaServer())
+            if self.network is not None:
+                self._stack.enter_context(self.network)
+            host, inside = self._place(KAFKA)
+            self.kafka = self._stack.enter_context(KafkaServer(host=host, inside=inside))
             topics.create({"bootstrap.servers": self.kafka.brokers}, partitions=self._partitions)
-            self.engine = self._stack.enter_context(ChdbServer(self.folder / "store"))
+            host, inside = self._place(STORE)
+            self.engine = self._stack.enter_context(ChdbServer(self.folder / "store", host=host, inside=inside))
             self.store = store.connect(self.engine.dsn)
             environment = {
                 "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
@@ -57,7 +70,7 @@ class Fleet:
                 "TIERCEL_STORE_DSN": self.engine.dsn,
                 "PYTHONUNBUFFERED": "1",
             }
-            self.processes = Processes(self.folder, environment)
+            self.processes = Processes(self.folder, environment, lambda kind: self._place(kind)[1])
             self._stack.callback(self.processes.close)
             command = [sys.executable, "-m", "tiercel"]
             for number in range(self._workers):
@@ -80,9 +93,21 @@ class Fleet:
             part, plan = self.plan.lives_of(hosts[number :: self._generators]), self.folder / f"plan-{number}.json"
             part.save(plan)
             arguments = [str(plan), str(self._truth(number)), self.kafka.brokers]
+            arguments += [str(self.spools)] if self.spools is not None else []
             self.processes.start(
                 f"hosts-{number}", [sys.executable, "-m", "tiercel.testing.fleet.generator", *arguments]
             )
+
+    def end(self) -> None:
+        """Let the lives of all hosts end now."""
+        for number in range(self._generators):
+            end_file(self._truth(number)).touch()
+
+    def _place(self, kind: str) -> tuple[str, list[str]]:
+        """Where processes of a kind listen, and what their commands begin with."""
+        if self.network is None:
+            return "127.0.0.1", []
+        return self.network.address(kind, STORE if kind == STORE else KAFKA), self.network.inside(kind)
 
     def _truth(self, number: int) -> Path:
         return self.folder / f"truth-{number}"
@@ -97,6 +122,11 @@ class Fleet:
     def accounted(self) -> int:
         """Events that are stored or told to be lost."""
         return self.events_stored() + int(self._ask("SELECT sum(count) FROM ledger WHERE kind = 'lost'"))
+
+    def lost(self) -> dict[tuple[str, str], int]:
+        """What the ledger tells to be lost, by stage and reason."""
+        question = "SELECT stage, reason, sum(count) FROM ledger WHERE kind = 'lost' GROUP BY ALL"
+        return {(stage, reason): int(count) for stage, reason, count in self.store.query(question).result_rows}
 
     def alerts_stored(self) -> int:
         return int(self._ask("SELECT uniqExact(id) FROM alerts"))
@@ -175,7 +205,7 @@ class Fleet:
             if time.monotonic() > deadline:
                 raise TiercelError(f"the hosts are not done after {timeout:.0f} s; {self.tell()}")
             time.sleep(0.1)
-        self.wait_for(self.runs(), max(1.0, deadline - time.monotonic()))
+        self.wait_for(self.runs(), max(10.0, deadline - time.monotonic()))
 
     def judge(self) -> Verdict:
         """Hold the store against the truth."""

@@ -1,8 +1,9 @@
-"""The alerts of a plan whose run nothing disturbed, and those that a fleet sent, in a form in which they are equal.
+"""The alerts of a run that nothing disturbed, and those that a fleet sent, in a form in which they are equal.
 
-An undisturbed run is a worker that gets each host's batches in order. What depends on where batches were cut, or on
-how often a collector began anew, is told otherwise: the raw position is left out, the number of an event becomes its
-place in the life of its host, and the id, which is made of the number, goes.
+`expected` goes from what the hosts did to the alerts: a worker that gets each host's batches in order. What depends on
+where batches were cut, or on how often a collector began anew, is told otherwise: the raw position is left out, the
+number of an event becomes its place in the life of its host, and the id, which is made of the number, goes. `replayed`
+goes from the raw topic, whatever is missing there, and leaves out nothing.
 """
 
 import io
@@ -14,6 +15,8 @@ from typing import Any
 import confluent_kafka
 
 from tiercel._engine import RuleSet, encode_raw
+from tiercel.config import Worker as Limits
+from tiercel.joints.base import Message
 from tiercel.processors.worker import Worker
 from tiercel.schemas import avro, topics
 from tiercel.testing.fleet.plan import Plan
@@ -51,8 +54,8 @@ def sent(brokers: str, runs: Iterable[Run]) -> Alerts:
     by_first = sorted(runs, key=lambda run: run.first)
     found: Alerts = {}
     seen: set[str] = set()
-    for message in _all(brokers, topics.ALERTS):
-        alert = avro.decode("alert", message)
+    for message in messages(brokers, topics.ALERTS):
+        alert = avro.decode("alert", message.value)
         if alert["id"] in seen or alert["summary"]:
             continue
         seen.add(alert["id"])
@@ -72,8 +75,29 @@ def _form(alert: dict[str, Any], place: int) -> bytes:
     return out.getvalue()
 
 
-def _all(brokers: str, topic: str) -> Iterable[bytes]:
-    """Every message that is there now."""
+def replayed(brokers: str, rules: RuleSet) -> dict[int, list[bytes]]:
+    """By partition, in order: what one worker that nothing happens to makes of the raw topic."""
+    worker, found = Worker(rules, limits=Limits().limits()), dict[int, list[bytes]]()
+    for message in messages(brokers, topics.RAW):
+        for output in worker.handle(message.partition, message.offset, message.key, message.value):
+            if output.topic == topics.ALERTS:
+                found.setdefault(output.partition, []).append(output.value)
+    return found
+
+
+def delivered(brokers: str) -> dict[int, list[bytes]]:
+    """By partition, in order: the alerts on the topic, those left out that come again with the same bytes."""
+    found: dict[int, list[bytes]] = {}
+    seen: dict[int, set[bytes]] = {}
+    for message in messages(brokers, topics.ALERTS):
+        if message.value not in seen.setdefault(message.partition, set()):
+            seen[message.partition].add(message.value)
+            found.setdefault(message.partition, []).append(message.value)
+    return found
+
+
+def messages(brokers: str, topic: str) -> Iterable[Message]:
+    """Every message that is there now, partition by partition."""
     settings = {"bootstrap.servers": brokers, "group.id": "fleet-judge", "enable.auto.commit": False, "log_level": 0}
     consumer = confluent_kafka.Consumer(settings)
     try:
@@ -86,7 +110,8 @@ def _all(brokers: str, topic: str) -> Iterable[bytes]:
                 message = consumer.poll(5.0)
                 if message is None or message.error() is not None:
                     raise TimeoutError(f"{topic}/{partition} cannot be read at {low}")
-                low = (message.offset() or 0) + 1
-                yield message.value() or b""
+                offset = message.offset() or 0
+                low = offset + 1
+                yield Message(topic, partition, offset, message.key() or b"", message.value() or b"")
     finally:
         consumer.close()
