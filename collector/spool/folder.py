@@ -22,6 +22,7 @@ _MAGIC = b"tiercel spool 1\n"
 _MOST_IDENTITY = 16 << 10
 # The last damaged segment is kept under this name, for whoever wants to know.
 DAMAGED = "damaged"
+_RESERVE, _RESERVE_BYTES = "reserve", 16 << 10
 
 
 class Folder:
@@ -109,6 +110,20 @@ class Folder:
         except BaseException:
             os.close(fd)
             raise
+
+    def keep_reserve(self) -> None:
+        """Hold some room, if there is any, for a run that begins on a disk that is full."""
+        with contextlib.suppress(OSError):
+            fd = self.open(_RESERVE, os.O_RDWR | os.O_CREAT)
+            try:
+                os.posix_fallocate(fd, 0, _RESERVE_BYTES)
+            finally:
+                os.close(fd)
+
+    def give_reserve(self) -> None:
+        """Give that room up."""
+        with contextlib.suppress(OSError):
+            os.unlink(_RESERVE, dir_fd=self._fd)
 
     def remove(self, number: int) -> None:
         """Take a segment away, if it can be."""

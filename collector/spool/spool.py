@@ -6,7 +6,6 @@ is forced to the platter but whole segments while Kafka is away: a host that los
 not written by then, which shows in the books as other losses do.
 """
 
-import contextlib
 import logging
 import threading
 import time
@@ -93,11 +92,23 @@ class Spool:
         self._thread.start()
 
     def _begin(self, schema_id: int | None) -> None:
-        """Write down that the run exists: what it produced before its first batch is told, too, if it is killed."""
+        """Write down that the run exists: what it produced before its first batch is told, too, if it is killed.
+
+        There is room for it on a disk that is full otherwise.
+        """
         first = Telling(self._identity, Books.begin(self._identity).note, [])
-        with contextlib.suppress(OSError, FullError):
-            self._segments.append(self._identity, first.note, avro.frame("raw_batch", first.body(), schema_id))
-            self.taken += 1
+        message = avro.frame("raw_batch", first.body(), schema_id)
+        try:
+            self._segments.append(self._identity, first.note, message, beyond=True)
+        except OSError:
+            self._folder.give_reserve()
+            try:
+                self._segments.append(self._identity, first.note, message, beyond=True)
+            except OSError as error:
+                log.error("that a run has begun cannot be written down path=%s reason=%s", self._folder.path, error)
+                return
+        self._folder.keep_reserve()
+        self.taken += 1
 
     # The collector's side.
 
@@ -253,7 +264,7 @@ class Spool:
         if self._write_error and time.monotonic() < self._retry_at:
             return self._pump.offer(self._identity, note, message)
         try:
-            self._segments.append(self._identity, note, message)
+            self._append(note, message)
         except FullError:
             self._complain("full", "it has as many bytes as spool_bytes allows")
         except OSError as error:
@@ -262,9 +273,19 @@ class Spool:
         else:
             if self._write_error:
                 log.info("batches go to the spool again")
+                self._folder.keep_reserve()
             self._write_error, self._refusal = "", ("spool", "full")
             return True
         return self._pump.offer(self._identity, note, message)
+
+    def _append(self, note: Note, message: bytes) -> None:
+        """FullError or OSError if there is no room even without all that Kafka has."""
+        try:
+            self._segments.append(self._identity, note, message)
+        except (FullError, OSError):
+            if not self._pump.make_room():
+                raise
+            self._segments.append(self._identity, note, message)
 
     def _complain(self, refusal: str, reason: str) -> None:
         now = time.monotonic()
