@@ -9,15 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tiercel.commands.rules import load_set
+from tiercel.config import Worker
 from tiercel.joints import kafka as joint
 from tiercel.processors import app
 from tiercel.schemas import topics
+from tiercel.testing.fleet import undisturbed
 from tiercel.testing.fleet.fleet import Fleet
 from tiercel.testing.fleet.network import KAFKA, STORE
 from tiercel.testing.fleet.processes import Member
 
 # However slow the machine is; how long it took is printed.
 PATIENCE_S = 120.0
+# Segments of a spool that waits: the first may be on its way, the last is written to.
+_ENOUGH = 4
+_FEWEST_ALERTS = 10
 # Each kind of process at one end of a wire, and what is at the other.
 WIRES = (("worker", KAFKA), ("sink", KAFKA), ("sink", STORE), ("hosts", KAFKA))
 
@@ -40,8 +46,9 @@ def killed(*kinds: str) -> Act:
 
 def _running(fleet: Fleet, kind: str) -> list[Member]:
     deadline = time.monotonic() + PATIENCE_S
-    # The last of each kind lives on, where there are several: its memory is looked at over the whole run.
-    while not (found := [member for member in fleet.processes.of(kind) if member.name.endswith("-0")]):
+    # The last of each kind lives on: its memory is looked at over the whole run.
+    last = max(name for name, member in fleet.processes.members.items() if member.kind == kind)
+    while not (found := [member for member in fleet.processes.of(kind) if member.name != last]):
         assert time.monotonic() < deadline, f"no {kind} runs; {fleet.tell()}"
         time.sleep(0.1)
     return found
@@ -93,13 +100,13 @@ def _some_message(client: dict[str, str]) -> bytes:
         consumer.close()
 
 
-def wire_cut(kind: str, network: str, longest: float = 12.0) -> Act:
+def wire_cut(kind: str, network: str, *, least: float = 2.0) -> Act:
     """Nothing comes through the wire between a kind of process and Kafka, or the store."""
 
     def act(fleet: Fleet, chance: random.Random) -> None:
         assert fleet.network is not None
         with fleet.network.cut(kind, network):
-            time.sleep(chance.uniform(2, longest))
+            time.sleep(least + chance.uniform(0, 5))
         _told(f"{kind} cut off from {network}", fleet)
 
     return act
@@ -112,6 +119,23 @@ def wires_cut(fleet: Fleet, _: random.Random) -> None:
         with fleet.network.cut(kind, network):
             time.sleep(2)
     _told("each wire cut", fleet)
+
+
+def as_if_nothing_had_happened(fleet: Fleet, _: random.Random) -> None:
+    """While nothing is lost: the alerts are those of hosts, collectors and a worker that nothing happened to."""
+    runs = fleet.runs()
+    fleet.wait_for(runs, PATIENCE_S)
+    assert fleet.lost() == {}
+    expected = undisturbed.expected(fleet.plan, runs, load_set(Worker()).rules)
+    assert sum(map(len, expected.values())) > _FEWEST_ALERTS
+
+    def equal() -> bool:
+        # Hosts go on meanwhile.
+        sent = undisturbed.sent(fleet.kafka.brokers, fleet.runs())
+        return all(sent.get(host, [])[: len(alerts)] == alerts for host, alerts in expected.items())
+
+    _until(equal, fleet, "alerts are others than those of an undisturbed run")
+    print(f"{sum(map(len, expected.values()))} alerts as if nothing had happened", flush=True)
 
 
 def spools_suffer(fleet: Fleet, chance: random.Random) -> None:
@@ -132,20 +156,15 @@ def spools_suffer(fleet: Fleet, chance: random.Random) -> None:
     assert ("spool", "corrupt") in new, new
 
 
-_ENOUGH = 96 << 10
-
-
 def _damaged(spools: Path, chance: random.Random) -> bool:
-    """Flip bytes in the last segment of a host of which enough waits that this was not read yet."""
+    """Flip bytes in a segment between others: it is whole, and nobody has read it yet."""
     for folder in spools.iterdir():
         segments = sorted(folder.glob("*.segment"))
-        if not segments or sum(segment.stat().st_size for segment in segments) < _ENOUGH:
+        if len(segments) < _ENOUGH:
             continue
-        size = segments[-1].stat().st_size
-        if size < _ENOUGH // 4:
-            continue
-        with segments[-1].open("r+b") as file:
-            place = chance.randrange(size // 3, size // 2)
+        size = segments[-2].stat().st_size
+        with segments[-2].open("r+b") as file:
+            place = chance.randrange(size // 4, size // 2)
             file.seek(place)
             old = file.read(64)
             file.seek(place)

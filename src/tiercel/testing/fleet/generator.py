@@ -21,7 +21,7 @@ from tiercel.testing.fleet.truth import Truth
 _IDLE_S = 0.002
 _PATIENCE_S = 3600.0
 # Of each host: so little that a disk which is full, or damaged, is soon felt.
-_MEMORY_BYTES, _IN_FLIGHT_BYTES = 64 << 10, 16 << 10
+_SPOOL_BYTES, _MEMORY_BYTES, _IN_FLIGHT_BYTES = 1 << 20, 64 << 10, 16 << 10
 
 
 def end_file(truth: Path) -> Path:
@@ -124,6 +124,7 @@ class SimulatedHost:
             self._folder,
             self._producer,
             identity,
+            max_bytes=_SPOOL_BYTES,
             memory_bytes=_MEMORY_BYTES,
             in_flight_bytes=_IN_FLIGHT_BYTES,
             produced_before=self._produced_before,
