@@ -1,8 +1,8 @@
 """A process that exposes a chDB directory through ClickHouse's HTTP interface: several clients can use one store.
 
 Only for tests and `make cluster`: it listens on loopback and knows no users. `ChdbServer` starts it from a test;
-`python -m tiercel.testing.chdb_http DIR [PORT [HOST]]` prints `listening on PORT` when it is ready. It fails as it is told to
-(faults.py).
+`python -m tiercel.testing.chdb_http DIR [PORT [HOST]]` prints `listening on PORT` when it is ready. It fails as it is
+told to (faults.py).
 """
 
 import gzip
@@ -188,9 +188,7 @@ class ChdbServer:
     `host` is where it listens, `inside` what its command begins with, where that is not loopback of this machine.
     """
 
-    def __init__(
-        self, directory: Path, port: int = 0, *, host: str = "127.0.0.1", inside: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, directory: Path, port: int = 0, *, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         self._directory, self._host, self._inside = directory, host, inside
         self.process: subprocess.Popen[str] | None = None
         self.port = port

@@ -157,7 +157,8 @@ class KafkaServer:
         settings = self.directory / "server.properties"
         settings.write_text(
             (_SETTINGS + self._extra).format(
-                host=self._host, port=self.port, controller=free_port(), directory=self.directory)
+                host=self._host, port=self.port, controller=free_port(), directory=self.directory
+            )
         )
         java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         with (self.directory / "kafka.log").open("ab") as out:

@@ -12,6 +12,9 @@ from tiercel.testing.fleet.truth import Run
 
 _MOST_TOLD = 20
 
+Place = tuple[str, str, int]
+"""Host, boot and run."""
+
 
 @dataclass
 class Verdict:
@@ -31,7 +34,7 @@ def judge(plan: Plan, runs: Iterable[Run], store: Client) -> Verdict:
     """Every event of every run, by number."""
     lives = {(life.host_id, life.boot_id): life for life in plan.lives}
     verdict = Verdict()
-    lost, shed = _losses(store), _losses(store, _NOT_NUMBERED)
+    lost, shed = _losses(store)
     seen: set[tuple[str, str, int]] = set()
     for run in runs:
         life = lives[run.host_id, run.boot_id]
@@ -67,11 +70,16 @@ def judge(plan: Plan, runs: Iterable[Run], store: Client) -> Verdict:
 
 
 # What a collector had no room for.
-_NOT_NUMBERED = "AND stage = 'spool' AND reason IN ('full', 'disk')"
+_NOT_NUMBERED = {("spool", "full"), ("spool", "disk")}
 
 
-def _losses(store: Client, which: str = "") -> dict[tuple[str, str, int], int]:
-    rows = store.query(
-        f"SELECT host_id, boot_id, run, sum(count) FROM ledger WHERE kind = 'lost' {which} GROUP BY ALL"
-    ).result_rows
-    return {(host, boot, int(run)): int(count) for host, boot, run, count in rows}
+def _losses(store: Client) -> tuple[dict[Place, int], set[Place]]:
+    """What each run is told to have lost, and the runs of which something got no number."""
+    lost, shed = Counter[Place](), set[Place]()
+    for host, boot, run, stage, reason, count in store.query(
+        "SELECT host_id, boot_id, run, stage, reason, sum(count) FROM ledger WHERE kind = 'lost' GROUP BY ALL"
+    ).result_rows:
+        lost[host, boot, int(run)] += int(count)
+        if (stage, reason) in _NOT_NUMBERED:
+            shed.add((host, boot, int(run)))
+    return lost, shed
