@@ -1,7 +1,7 @@
 """One process of simulated hosts: a real collector for each, until all have lived their lives.
 
-`python -m tiercel.testing.fleet.generator PLAN TRUTH BROKERS [SPOOLS]`. Killed and started anew it goes on where it was,
-as a collector does: with a new run.
+`python -m tiercel.testing.fleet.generator PLAN TRUTH BROKERS [SPOOLS]`. Killed and started anew it goes on where it
+was, as a collector does: with a new run.
 """
 
 import sys
