@@ -39,7 +39,7 @@ test: .setup/engine ## Run all tests; skips are listed with their reasons (ARGS=
 	$(BIN)/pytest $(ARGS)
 
 chaos: .setup/engine ## The tests of marker chaos in their long form: at least 50 kills (KILLS)
-	$(BIN)/pytest tests/chaos --kills $(or $(KILLS),50) --timeout 7200 $(ARGS)
+	$(BIN)/pytest tests/chaos -s --kills $(or $(KILLS),50) $(ARGS)
 
 bench: .setup/engine ## Measure engine, pipeline, latency and probe beside their peers, as a table (ARGS="…", --help)
 	@$(BIN)/python bench/table.py $(ARGS)

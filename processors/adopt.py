@@ -47,6 +47,8 @@ class Adoption:
         self.wanted = wanted
         self._topic, self._bounds, self._committed = topic, bounds, committed
         self._uses: dict[int, _Use] = {}
+        # Oldest offset and end of partitions that are ours anew, for all of which the topic was read.
+        self._foreseen: dict[int, tuple[int, int]] = {}
         self._refused: tuple[str, int] | None = None
         self._not_before = 0.0
 
@@ -72,6 +74,23 @@ class Adoption:
             if use.until == NEVER and last is not None and last.version != use.version:
                 self.forget({partition})
 
+    def catch_up(self) -> None:
+        """Read what others have recorded up to now. KafkaError."""
+        self._topic.catch_up()
+
+    def foresee(self, starts: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> None:
+        """Partitions that have become ours go on from `starts`: what `settle` would find out for each, one by one.
+
+        `bounds` are as of now, after `catch_up`; sets that messages wait for are compiled. KafkaError.
+        """
+        for partition, start in starts.items():
+            self._foreseen[partition] = bounds[partition]
+            self._topic.rollout.leave_out(partition, max(bounds[partition][1], start))
+            # Of those further on few are needed, and none at once.
+            span = self._topic.rollout.at(partition, start)
+            if span is not None:
+                self._made(span.version)
+
     def settled(self, partition: int, offset: int) -> bool:
         """Whether the message is worked on with the rules of the one before."""
         use = self._uses.get(partition)
@@ -83,34 +102,21 @@ class Adoption:
     def settle(self, partition: int, offset: int) -> RuleSet:
         """The rules for a message and those that follow. KafkaError if nobody can say."""
         use = self._uses.get(partition)
-        if use is None:
+        foreseen = self._foreseen.pop(partition, None)
+        if use is None and foreseen is None:
             # Others may have recorded something since, and worked on whatever was there.
-            self._topic.catch_up()
+            self.catch_up()
         try:
-            oldest, end = self._bounds(partition)
+            oldest, end = foreseen or self._bounds(partition)
         except KafkaError as error:
             if use is None:
                 raise
             self._put_off(error)
             return self._taken(partition, offset, use.gate)
-        return self._settle(partition, offset, use.gate if use is not None else end, oldest, end)
-
-    def foresee(self, starts: Mapping[int, int], bounds: Mapping[int, tuple[int, int]]) -> dict[int, RuleSet]:
-        """The rules of partitions that are new here, at the offsets at which they go on; `bounds` as the constructor's.
-
-        Of all of them at once, where `settle` would ask again for each. Those whose first message is still to come, and
-        of which nothing is recorded, are left to it. KafkaError if nobody can say.
-        """
-        self._topic.catch_up()
-        found = {}
-        for partition, offset in starts.items():
-            oldest, end = bounds[partition]
-            if offset < end or self._topic.rollout.at(partition, offset) is not None:
-                found[partition] = self._settle(partition, offset, end, oldest, end)
-        return found
-
-    def _settle(self, partition: int, offset: int, gate: int, oldest: int, end: int) -> RuleSet:
-        self._topic.rollout.leave_out(partition, max(end, offset + 1))
+        gate = use.gate if use is not None else end
+        if foreseen is None:
+            # An end that was foreseen may be old, and what was recorded since count.
+            self._topic.rollout.leave_out(partition, max(end, offset + 1))
         span = self._topic.rollout.at(partition, offset)
         if span is None or (span.until == NEVER and span.version != self.wanted.version and offset >= gate):
             self._record(partition, offset, oldest, must=span is None)
@@ -132,6 +138,7 @@ class Adoption:
         """These are no longer ours, or will be anew."""
         for partition in partitions:
             self._uses.pop(partition, None)
+            self._foreseen.pop(partition, None)
 
     def _record(self, partition: int, offset: int, oldest: int, *, must: bool) -> None:
         wanted = self.wanted

@@ -44,8 +44,13 @@ log = logging.getLogger(__name__)
 GROUP = "tiercel-worker"
 # Messages handled whose outputs are not yet safe.
 _UNDER_WAY = 128
-# A worker that was killed holds its partitions for so long; Kafka takes no less than six seconds unless told to.
+# A worker that was killed holds its partitions for so long: it is the largest part of a recovery, and six seconds are
+# the least that Kafka takes unless told otherwise. Members have no names of their own (`group.instance.id`): a worker
+# that is started anew under its old name would go on at once, but one that is gone for good, or was told to end, would
+# hold its partitions just as long, and two that were given one name by mistake would throw each other out.
 SESSION_SECONDS = 6.0
+# Six of them may be late, or get lost, before a worker that lives is taken for dead.
+_HEARTBEAT_SECONDS = 1.0
 # Last snapshots, before partitions go: the group waits for them.
 _LAST_S = 4.0
 
@@ -103,7 +108,7 @@ def make(  # noqa: PLR0915 - what Faust calls are closures of it
         # Offsets acknowledged are committed about every second: at most so much is done twice after a crash.
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_SECONDS,
-        broker_heartbeat_interval=1.0,
+        broker_heartbeat_interval=_HEARTBEAT_SECONDS,
         broker_max_poll_records=64,
         consumer_max_fetch_size=4 << 20,
         stream_wait_empty=False,

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tiercel._engine import RuleSet
 from tiercel.errors import KafkaError
 from tiercel.joints import kafka as joint
 from tiercel.processors import recover
@@ -91,28 +90,29 @@ class Custody:
                 return {}
             # Beside the worker: what was read counts only if nobody else can have had the partitions meanwhile.
             aside = self.worker.aside()
-            made, rules = await asyncio.to_thread(self._recover, aside, new)
+            made = await asyncio.to_thread(self._recover, aside, new)
             if self._term != term:
+                self._adoption.forget(new)
                 return {}
             for partition, (kept, _) in made.items():
                 self.worker.take_over(aside, partition)
                 self.kept[partition] = kept
-            for partition, found in rules.items():
-                self.worker.use(found, partition)
             self.worker.counters.lost_states += aside.counters.lost_states
             return {partition: start for partition, (_, start) in made.items()}
 
-    def _recover(self, aside: Worker, partitions: set[int]) -> tuple[dict[int, tuple[Kept, int]], dict[int, RuleSet]]:
-        """The partitions, each with the offset at which it goes on, and the rules of those whose rules are known."""
+    def _recover(self, aside: Worker, partitions: set[int]) -> dict[int, tuple[Kept, int]]:
+        """The partitions, each with the offset at which it goes on."""
         began, again_before = time.monotonic(), self.recoveries.read_again
         committed = joint.committed(self._client, self._group, topics.RAW)
+        self._adoption.catch_up()
         bounds = joint.bounds(self._client, topics.RAW, partitions)
         if bounds.keys() != partitions:
             raise KafkaError(f"the ends of the partitions of {topics.RAW} are not known")
+        places = {part: Place(*bounds[part], committed.get(part, 0)) for part in sorted(partitions)}
+        self._adoption.foresee({part: place.start for part, place in places.items()}, bounds)
         shelf = recover.shelve(recover.stored(self._client, partitions), self._raw_id)
         made = {}
-        for partition in sorted(partitions):
-            place = Place(*bounds[partition], committed.get(partition, 0))
+        for partition, place in places.items():
             hosts = shelf.pop(partition, {})
             aside.begin(partition, middle=place.committed > 0 and not hosts)
             kept = Kept(self.worker, partition, self._raw_id, self.written)
@@ -120,7 +120,6 @@ class Custody:
             if again:
                 self.recoveries.read_again += self._read_again(aside, partition, again, place)
             made[partition] = kept, place.start
-        rules = self._adoption.foresee({partition: start for partition, (_, start) in made.items()}, bounds)
         self.recoveries.partitions += len(made)
         self.recoveries.hosts += aside.hosts()
         self.recoveries.seconds = time.monotonic() - began
@@ -131,7 +130,7 @@ class Custody:
             self.recoveries.read_again - again_before,
             self.recoveries.seconds,
         )
-        return made, rules
+        return made
 
     def _read_again(self, aside: Worker, partition: int, again: dict[bytes, int], place: Place) -> int:
         def rules(partition: int, offset: int) -> None:
@@ -152,10 +151,10 @@ class Custody:
         return count
 
     def _messages(self, partition: int, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
-        for _, offset, key, message in recover.read(self._client, topics.RAW, {partition: (start, stop)}):
+        for row in recover.read(self._client, topics.RAW, partition, start=start, stop=stop):
             if self._tell is not None:
-                self._tell(message)
-            yield offset, key, message
+                self._tell(row[2])
+            yield row
 
     # Snapshots
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,20 +168,28 @@ def read_again(
 # Reading from Kafka
 
 
+Row = tuple[int, int, bytes, Any]
+"""Partition, offset, key and value of a message."""
+
+
 def stored(client: dict[str, Any], partitions: set[int], timeout: float = 120.0) -> Iterator[tuple[int, bytes, Any]]:
     """All messages of these partitions of the topic, up to what is there now. KafkaError."""
-    spans: dict[int, tuple[int, int | None]] = dict.fromkeys(sorted(partitions), (0, None))
-    for partition, _, key, value in read(client, topics.SNAPSHOTS, spans, timeout=timeout):
-        yield partition, key, value
+    rows = _read(client, topics.SNAPSHOTS, dict.fromkeys(partitions, 0), stop=None, timeout=timeout)
+    yield from ((partition, key, value) for partition, _, key, value in rows)
 
 
 def read(
-    client: dict[str, Any], topic: str, spans: Mapping[int, tuple[int, int | None]], *, timeout: float = 120.0
-) -> Iterator[tuple[int, int, bytes, Any]]:
-    """Partition, offset, key and value of messages from an offset to before another, or to the partition's present end.
+    client: dict[str, Any], topic: str, partition: int, *, start: int, stop: int | None, timeout: float = 120.0
+) -> Iterator[tuple[int, bytes, Any]]:
+    """Offset, key and value of a partition's messages from `start` to before `stop`, or to its present end."""
+    rows = _read(client, topic, {partition: start}, stop=stop, timeout=timeout)
+    yield from ((offset, key, value) for _, offset, key, value in rows)
 
-    All partitions are read at once. KafkaError.
-    """
+
+def _read(
+    client: dict[str, Any], topic: str, starts: dict[int, int], *, stop: int | None, timeout: float
+) -> Iterator[Row]:
+    """Messages of several partitions, read at once: those of one in order. KafkaError when nothing comes any more."""
     consumer = ck.Consumer(
         {
             **client,
@@ -190,35 +198,49 @@ def read(
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 4 << 20,
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         }
     )
     deadline = time.monotonic() + timeout
     try:
-        ends: dict[int, int] = {}
-        for partition, (start, stop) in spans.items():
-            _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
-            end = high if stop is None else min(stop, high)
-            if start < end:
-                ends[partition] = end
+        ends = _ends(consumer, topic, starts, stop)
         # What is gone already is no error here: reading begins with what is there.
-        consumer.assign([ck.TopicPartition(topic, partition, spans[partition][0]) for partition in ends])
+        consumer.assign([ck.TopicPartition(topic, partition, starts[partition]) for partition in ends])
         while ends:
             if time.monotonic() > deadline:
-                raise KafkaError(f"{topic} could not be read to its end in {timeout:.0f} s")
-            for message in consumer.consume(500, 0.5):
-                error, number, offset = message.error(), message.partition(), message.offset()
-                if error is not None and error.fatal():
-                    raise KafkaError(f"reading {topic} failed: {error.str()}")
-                if number is None or number not in ends:
-                    continue
-                if error is None and offset is not None and offset < ends[number]:
+                raise KafkaError(f"{topic} could not be read to its end in {timeout:.0f} s partitions={sorted(ends)}")
+            for message in consumer.consume(500, 0.1):
+                row = _row(message, topic)
+                partition, offset = message.partition() or 0, message.offset()
+                if row is not None and row[1] < ends.get(partition, 0):
                     deadline = time.monotonic() + timeout
-                    yield number, offset, message.key() or b"", message.value()
-                is_end = error is not None and error.code() == ck.KafkaError._PARTITION_EOF
-                if is_end or (offset is not None and offset >= ends[number] - 1):
-                    del ends[number]
+                    yield row
+                # Only an end that was reached has no row and yet an offset.
+                if partition in ends and offset is not None and offset >= ends[partition] - (row is not None):
+                    del ends[partition]
     except ck.KafkaException as error:
         raise KafkaError(f"reading {topic} failed: {error.args[0].str()}") from None
     finally:
         consumer.close()
+
+
+def _ends(consumer: ck.Consumer, topic: str, starts: dict[int, int], stop: int | None) -> dict[int, int]:
+    """Where reading ends in each partition that has something to be read."""
+    ends = {}
+    for partition, start in starts.items():
+        _, high = bounds_of(consumer, ck.TopicPartition(topic, partition), time.monotonic() + 20)
+        end = high if stop is None else min(stop, high)
+        if start < end:
+            ends[partition] = end
+    return ends
+
+
+def _row(message: ck.Message, topic: str) -> Row | None:
+    """A message; None of one that tells an end, or a passing trouble. KafkaError of one that lasts."""
+    error, offset = message.error(), message.offset()
+    if error is None and offset is not None:
+        return message.partition() or 0, offset, message.key() or b"", message.value()
+    if error is not None and error.fatal():
+        raise KafkaError(f"reading {topic} failed: {error.str()}")
+    return None

@@ -5,6 +5,7 @@ It goes by what the messages say alone, never by a clock: whoever sees the same 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal
@@ -22,6 +23,21 @@ Kind = Literal["next", "gap", "late", "repeat"]
 
 class UnexplainedError(ValueError):
     """Numbers that the batch's own totals contradict."""
+
+
+def given_up(lost: Iterable[tuple[str, str, int]]) -> int:
+    """Events that a batch without any tells to be lost and that had numbers: those that a spool had taken.
+
+    What it did not take, for want of room, was never numbered.
+    """
+    return sum(
+        count
+        for stage, reason, count in lost
+        if (stage == "spool" and reason not in _NOT_TAKEN) or (stage, reason) == ("broker", "refused")
+    )
+
+
+_NOT_TAKEN = {"full", "disk"}
 
 
 def digest(body: bytes) -> bytes:
@@ -57,17 +73,18 @@ class Run:
             raise UnexplainedError(f"numbers {first} to {first + count - 1} were seen in part")
         return "repeat"
 
-    def missing(self, first: int, delivered: int, kernel: int) -> int:
+    def missing(self, first: int, delivered: int, kernel: int, told: int = 0) -> int:
         """Kernel events between what was seen and a batch that begins at `first` and has `kernel` of them.
 
-        UnexplainedError if the totals do not go with the numbers.
+        Those that the batch has `told` to be lost are in the ledger by that, and left out here. UnexplainedError if the
+        totals do not go with the numbers.
         """
         lost = delivered - kernel - self.delivered
         if not 0 <= lost <= first - self.next <= lost + MAX_TOLD:
             raise UnexplainedError(
                 f"its numbers begin at {first} instead of {self.next}, which its totals do not explain"
             )
-        return lost
+        return max(0, lost - told)
 
     def take(self, first: int, count: int, delivered: int) -> None:
         """Note a batch that was worked on."""

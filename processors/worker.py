@@ -14,7 +14,7 @@ from tiercel.errors import SchemaError
 from tiercel.joints.base import Consumer, Message, Producer
 from tiercel.latency import Latency
 from tiercel.processors.known import Known, Partition
-from tiercel.processors.sequence import Run, digest
+from tiercel.processors.sequence import Run, digest, given_up
 from tiercel.processors.snapshot import MAX_HOST_ID, Snapshot, SnapshotError
 from tiercel.schemas import avro, topics
 
@@ -164,10 +164,8 @@ class Worker:
                 self.counters.repeats += 1
                 return [self._blank(partition, offset, sender, checked)]
             if place == "gap":
-                missing = run.missing(first, header["delivered"], batch.kernel_events)
-                if not len(batch):
-                    # Who tells that they are lost in the place where they would have come need not be told.
-                    missing = max(0, missing - sum(count for *why, count in header["lost"] if told_in_place(*why)))
+                told = 0 if len(batch) else given_up(checked["lost"])
+                missing = run.missing(first, header["delivered"], batch.kernel_events, told)
                 body = self._with_loss(checked, batch, missing, "quarantine" if known.pending else "missing")
             elif place == "late":
                 self.counters.late += 1
@@ -371,11 +369,6 @@ class Worker:
             self.touched.add(key)
         # The reason on a line of its own, then the message as it came.
         return [Output(topics.QUARANTINE, key, " ".join(reason.split()).encode() + b"\n" + message, partition)]
-
-
-def told_in_place(stage: str, reason: str) -> bool:
-    """Whether a loss is of events that had numbers, told by a collector's spool by a batch without events."""
-    return (stage == "spool" and reason not in ("full", "disk")) or (stage, reason) == ("broker", "refused")
 
 
 def rule_of(alert: bytes) -> str:

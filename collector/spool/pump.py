@@ -103,6 +103,11 @@ class Pump:
             return False
         return self._send(_Sent(Place(segment, offset, identity, note), message, len(message)))
 
+    def make_room(self) -> bool:
+        """Take away what Kafka has already, where there was no reason to before; whether there was something."""
+        place = self._journal.place
+        return place is not None and self._segments.release(place.segment, place.offset) > 0
+
     def _has_room(self) -> bool:
         failed = any(item.error for item in self._in_flight)
         return self._bytes < self._in_flight_bytes and not failed and time.monotonic() >= self._resume_at

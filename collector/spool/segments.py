@@ -89,9 +89,13 @@ class Segments:
     # Writing.
 
     def append(self, identity: Identity, note: Note, message: bytes) -> None:
-        """Write a record; FullError, or OSError, and then nothing of it is there."""
+        """Write a record; FullError, or OSError, and then nothing of it is there, and the segment is closed.
+
+        What Kafka has of it would otherwise keep its place until the segment is as large as it may be.
+        """
         data = record.pack(note, message)
         if self.disk_bytes + len(data) > self._max_bytes:
+            self.close_segment()
             raise FullError
         if self._write_fd >= 0 and self._end + len(data) > self._segment_bytes:
             self.close_segment()
@@ -103,10 +107,12 @@ class Segments:
         try:
             write_all(self._write_fd, data, self._end)
         except OSError:
-            try:
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._write_fd, self._end)
-            except OSError:
-                self.close_segment()
+            number = self._writing
+            self.close_segment()
+            if self._segments[number].last is None:
+                self._remove(number)
             raise
         self._end += len(data)
         segment = self._segments[self._writing]
@@ -193,14 +199,17 @@ class Segments:
 
     # Taking away.
 
-    def release(self, segment: int, offset: int) -> None:
-        """Kafka has all up to this place: take away segments that nobody needs any more."""
+    def release(self, segment: int, offset: int) -> int:
+        """Kafka has all up to this place: take away segments that nobody needs any more; how many went."""
+        gone = 0
         for number in list(self._segments):
             whole = number < segment or (number == segment and offset >= self._segments[number].bytes)
             if not whole:
-                return
+                break
             if number != self._writing:
                 self._remove(number)
+                gone += 1
+        return gone
 
     def expire(self, max_age: float, beyond: int) -> int:
         """Give up segments after `beyond` that had no record for so many seconds; how many were given up."""

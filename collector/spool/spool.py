@@ -149,7 +149,7 @@ class Spool:
         deadline = time.monotonic() + timeout
         sent, moved = self._pump.sent, time.monotonic()
         while time.monotonic() < deadline and self._error is None:
-            if not self._put and self._pump.is_idle:
+            if self.is_idle:
                 return 0
             if self._pump.sent != sent:
                 sent, moved = self._pump.sent, time.monotonic()
@@ -207,6 +207,11 @@ class Spool:
         """Events that were lost after they had been taken, by stage and reason; each was told."""
         return dict(self._pump.lost)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether Kafka has everything."""
+        return not self._put and self._pump.is_idle
+
     def oldest_age(self) -> float:
         """Seconds since the oldest segment was written to while Kafka lacks some of it, else 0."""
         return 0.0 if self._pump.is_idle else self._segments.oldest_age()
@@ -248,7 +253,7 @@ class Spool:
         if self._write_error and time.monotonic() < self._retry_at:
             return self._pump.offer(self._identity, note, message)
         try:
-            self._segments.append(self._identity, note, message)
+            self._append(note, message)
         except FullError:
             self._complain("full", "it has as many bytes as spool_bytes allows")
         except OSError as error:
@@ -260,6 +265,15 @@ class Spool:
             self._write_error, self._refusal = "", ("spool", "full")
             return True
         return self._pump.offer(self._identity, note, message)
+
+    def _append(self, note: Note, message: bytes) -> None:
+        """FullError or OSError if there is no room even without all that Kafka has."""
+        try:
+            self._segments.append(self._identity, note, message)
+        except (FullError, OSError):
+            if not self._pump.make_room():
+                raise
+            self._segments.append(self._identity, note, message)
 
     def _complain(self, refusal: str, reason: str) -> None:
         now = time.monotonic()

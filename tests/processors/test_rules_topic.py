@@ -112,6 +112,36 @@ def test_a_set_that_is_published_is_taken_up_between_two_batches(open_topic: Ope
     assert [replay.settle(0, offset).names for offset in (3, 4, 5)] == [["first"], ["first"], ["second"]]
 
 
+def test_what_was_foreseen_of_partitions_is_not_asked_again(open_topic: Open) -> None:
+    other, first, second = open_topic(), made("first"), made("second")
+    other.publish(first)
+    other.publish(second)
+    other.record(0, ((3, first.version),))
+    asked: list[int] = []
+
+    def bounds(partition: int) -> tuple[int, int]:
+        asked.append(partition)
+        return 0, 20
+
+    topic = open_topic()
+    adoption = Adoption(topic, second, bounds, lambda _: 0)
+    topic.follow(adoption.look)
+    adoption.catch_up()
+    adoption.foresee({0: 5, 1: 0}, {0: (0, 9), 1: (0, 0)})
+    # Who had the partition before does not know yet that it has gone.
+    other.record(0, ((3, first.version), (9, second.version)))
+    assert eventually(lambda: len(topic.rollout.entries[0]) == 2)
+    assert adoption.settle(0, 5).names == ["first"]
+    assert not adoption.settled(0, 9)
+    assert asked == []
+    assert adoption.settle(0, 9).names == ["second"]
+    adoption.foresee({0: 5}, {0: (0, 9)})
+    adoption.forget({0})
+    asked.clear()
+    adoption.settle(0, 10)
+    assert asked == [0], "it went and came again: all is asked anew"
+
+
 def test_a_bad_set_on_the_topic_is_told_and_the_old_one_goes_on(
     open_topic: Open, client: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:

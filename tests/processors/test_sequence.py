@@ -77,17 +77,26 @@ def test_a_gap_is_told_to_the_ledger_with_the_kernels_events() -> None:
     assert (take.worker.counters.gaps, take.worker.counters.missing) == (1, 7)
 
 
-def test_a_gap_that_a_spool_tells_in_its_place_is_not_told_again() -> None:
+@pytest.mark.parametrize("reason", ["corrupt", "expired", "missing"])
+def test_a_gap_that_a_spool_tells_is_not_told_again(reason: str) -> None:
     take = Bench()
-    take.lost(message(100))
-    told = [("spool", "corrupt", 7)]
-    assert take.lost(message(120, 0, delivered=17, lost=told)) == told
-    assert take.lost(message(120, delivered=27)) == []
-    # It may have come after another gap, and what a batch with events tells is of before they had numbers.
-    both = message(150, 0, delivered=44, lost=told)
-    assert take.lost(both) == [*told, ("broker", "missing", 10)]
-    full = [("spool", "full", 3)]
-    assert take.lost(message(160, delivered=64, lost=full)) == [*full, ("broker", "missing", 10)]
+    take(message(100))
+    told = [("spool", reason, 20)]
+    assert take.lost(message(130, 0, delivered=30, lost=told, produced=30)) == told
+    assert take.lost(message(130, delivered=40)) == []
+    # Ten more went on the way to the worker, of which the spool knows nothing.
+    assert take.lost(message(170, 0, delivered=70, lost=told)) == [*told, ("broker", "missing", 10)]
+    # The end of a run that was killed: what it had produced last had no numbers.
+    end = [("spool", reason, 10), ("collector", "killed", 50)]
+    assert take.lost(message(180, 0, delivered=80, produced=130, lost=end)) == end
+    assert take.worker.counters.quarantined == 0
+
+
+def test_what_a_spool_did_not_take_explains_no_gap() -> None:
+    take = Bench()
+    take(message(100))
+    full = [("spool", "full", 20)]
+    assert take.lost(message(120, 0, delivered=20, lost=full)) == [*full, ("broker", "missing", 10)]
 
 
 def test_the_beginning_of_a_run_may_be_missing_too() -> None:

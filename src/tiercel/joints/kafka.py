@@ -26,6 +26,7 @@ class AwayError(KafkaError):
 Assigned = Callable[[set[int]], None]
 # A member of a group that was killed, and so did not say goodbye, holds its partitions until this is over.
 SESSION_SECONDS = 8
+_HEARTBEAT_MS = 2000
 
 
 def check(client: dict[str, Any], topics: Sequence[str], timeout: float = 10.0) -> dict[str, int]:
@@ -208,7 +209,7 @@ class KafkaConsumer:
                 "partition.assignment.strategy": "range",
                 "isolation.level": "read_committed",
                 "session.timeout.ms": SESSION_SECONDS * 1000,
-                "heartbeat.interval.ms": SESSION_SECONDS * 250,
+                "heartbeat.interval.ms": _HEARTBEAT_MS,
                 "max.poll.interval.ms": int(max_poll_seconds * 1000),
                 "fetch.message.max.bytes": 4 << 20,
                 "queued.max.messages.kbytes": 32 << 10,

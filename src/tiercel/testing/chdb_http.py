@@ -1,8 +1,8 @@
 """A process that exposes a chDB directory through ClickHouse's HTTP interface: several clients can use one store.
 
 Only for tests and `make cluster`: it listens on loopback and knows no users. `ChdbServer` starts it from a test;
-`python -m tiercel.testing.chdb_http DIR PORT ADDRESS` prints `listening on PORT` when it is ready; port 0: any. It
-fails as it is told to (faults.py).
+`python -m tiercel.testing.chdb_http DIR [PORT [HOST]]` prints `listening on PORT` when it is ready. It fails as it is
+told to (faults.py).
 """
 
 import gzip
@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -162,12 +163,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve(directory: str, port: int, address: str) -> None:
-    """Serve the store in `directory` on a port of this address until killed."""
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients are killed in tests: that their connections break is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def serve(directory: str, port: int = 0, host: str = "127.0.0.1") -> None:
+    """Serve the store in `directory` on a port until killed."""
     engine = chdb.connect(directory)  # type: ignore[no-untyped-call] # holds the engine open between connections
     handler = type("Handler", (_Handler,), {"path_of_store": directory})
-    with ThreadingHTTPServer((address, port), handler) as server:
-        server.daemon_threads = True
+    with _Server((host, port), handler) as server:
         print(f"listening on {server.server_address[1]}", flush=True)
         server.serve_forever()
     engine.close()
@@ -176,20 +185,18 @@ def serve(directory: str, port: int, address: str) -> None:
 class ChdbServer:
     """The process, as a context manager; `dsn` is what tiercel takes, `port` the HTTP port.
 
-    `within`: words before the command, that run it where it has this address.
+    `host` is where it listens, `inside` what its command begins with, where that is not loopback of this machine.
     """
 
-    def __init__(
-        self, directory: Path, port: int = 0, *, address: str = "127.0.0.1", within: tuple[str, ...] = ()
-    ) -> None:
-        self._directory, self._address, self._within = directory, address, within
+    def __init__(self, directory: Path, port: int = 0, *, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
+        self._directory, self._host, self._inside = directory, host, inside
         self.process: subprocess.Popen[str] | None = None
         self.port = port
 
     def __enter__(self) -> "ChdbServer":
         # Entered again, it has the same port.
-        arguments = [str(self._directory), str(self.port), self._address]
-        command = [*self._within, sys.executable, "-m", "tiercel.testing.chdb_http", *arguments]
+        arguments = [str(self._directory), str(self.port), self._host]
+        command = [*self._inside, sys.executable, "-m", "tiercel.testing.chdb_http", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -209,13 +216,13 @@ class ChdbServer:
     def fail(self, *faults: Fault) -> None:
         """Fail in these ways from now on; none: no more."""
         body = json.dumps([fault.as_json() for fault in faults]).encode()
-        with urllib.request.urlopen(f"http://{self._address}:{self.port}/faults", body):
+        with urllib.request.urlopen(f"http://{self._host}:{self.port}/faults", body):
             pass
 
     @property
     def dsn(self) -> str:
-        return f"clickhouse://default@{self._address}:{self.port}/default"
+        return f"clickhouse://default@{self._host}:{self.port}/default"
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    serve(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0, *sys.argv[3:4])

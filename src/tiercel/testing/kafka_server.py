@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -49,8 +50,8 @@ _LOGGING = """Configuration:
 _SETTINGS = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://{address}:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://{address}:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 log.dirs={directory}/data
 auto.create.topics.enable=false
@@ -105,7 +106,10 @@ def free_port() -> int:
 
 
 class KafkaServer:
-    """The broker as a context manager; `brokers` is what clients take. Without a directory its data goes with it."""
+    """The broker as a context manager; `brokers` is what clients take. Without a directory its data goes with it.
+
+    `host` is where it listens, `inside` what its command begins with, where that is not loopback of this machine.
+    """
 
     def __init__(
         self,
@@ -115,22 +119,21 @@ class KafkaServer:
         heap_mb: int = 384,
         extra: str = "",
         lasting: bool = False,
-        address: str = "127.0.0.1",
-        within: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
     ) -> None:
         # Lines of `extra` win over those of the settings; {port} and {controller} stand for the ports. `lasting`: it is
-        # to run for minutes under load, so that the better compiler pays. `within`: words before the command, that run
-        # it where it has this address.
+        # to run for minutes under load, so that the better compiler pays.
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="tiercel-kafka-"))
         self.port = port or free_port()
         self._heap_mb, self._extra, self._lasting = heap_mb, extra, lasting
-        self._address, self._within = address, within
+        self._host, self._inside = host, inside
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def brokers(self) -> str:
-        return f"{self._address}:{self.port}"
+        return f"{self._host}:{self.port}"
 
     def __enter__(self) -> "KafkaServer":
         self.start()
@@ -156,7 +159,7 @@ class KafkaServer:
         settings = self.directory / "server.properties"
         settings.write_text(
             (_SETTINGS + self._extra).format(
-                address=self._address, port=self.port, controller=free_port(), directory=self.directory
+                host=self._host, port=self.port, controller=free_port(), directory=self.directory
             )
         )
         java = ["java", f"-Xmx{self._heap_mb}m", "-XX:+UseSerialGC", "-Xshare:auto"]
@@ -165,7 +168,7 @@ class KafkaServer:
         with (self.directory / "kafka.log").open("ab") as out:
             self.process = subprocess.Popen(
                 [
-                    *self._within,
+                    *self._inside,
                     *java,
                     f"-Dlog4j2.configurationFile={self.directory / 'log4j2.yaml'}",
                     "-cp",
@@ -186,7 +189,7 @@ class KafkaServer:
 
     def _answers(self) -> bool:
         with socket.socket() as attempt:
-            if attempt.connect_ex((self._address, self.port)):
+            if attempt.connect_ex((self._host, self.port)):
                 return False
         try:
             return bool(AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=5).brokers)

@@ -234,6 +234,82 @@ def test_a_full_disk_costs_nothing_while_kafka_is_there(tmp_path: Path, monkeypa
     assert spool.write_errors > 0
 
 
+def test_what_kafka_has_already_leaves_its_place_to_what_it_has_not(tmp_path: Path) -> None:
+    # Less than two segments: what is in the one that is being written has to go for what comes next.
+    broker, run = Broker(), Run()
+    spool = Spool(tmp_path, broker, run.identity, max_bytes=100 << 10, memory_bytes=16 << 10)
+    for _ in range(28):
+        assert run.put(spool, size=1000)
+    until(lambda: spool.is_idle)
+    assert spool.disk_bytes > 50_000
+    broker.away = True
+    for _ in range(28):
+        assert run.put(spool, size=1000)
+    until(lambda: spool.memory_bytes == 0)
+    broker.away = False
+    ended(spool, run, broker)
+    assert arrived(broker.messages) == {1000: (112, Counter())}
+
+
+def test_a_disk_that_is_full_of_what_kafka_has_takes_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiercel.collector.spool import segments as module
+
+    real = module.write_all
+
+    def write(fd: int, data: bytes, at: int) -> None:
+        if sum(path.stat().st_size for path in segments(tmp_path)) + len(data) > 80_000:
+            os.pwrite(fd, data[: len(data) // 2], at)
+            raise OSError(28, "No space left on device")
+        real(fd, data, at)
+
+    monkeypatch.setattr(module, "write_all", write)
+    broker, run = Broker(), Run()
+    spool = Spool(tmp_path, broker, run.identity, memory_bytes=16 << 10)
+    for _ in range(28):
+        assert run.put(spool, size=1000)
+    until(lambda: spool.is_idle)
+    broker.away = True
+    for _ in range(28):
+        assert run.put(spool, size=1000)
+    until(lambda: spool.memory_bytes == 0)
+    broker.away = False
+    ended(spool, run, broker)
+    assert arrived(broker.messages) == {1000: (112, Counter())}
+
+
+@pytest.mark.parametrize("limit", ["spool_bytes", "disk"])
+def test_a_run_that_begins_where_there_is_no_room_is_known_if_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    from tiercel.collector.spool import segments as module
+
+    real = module.write_all
+
+    def write(fd: int, data: bytes, at: int) -> None:
+        # The reserve counts as what it is: room that is taken.
+        taken = sum(path.stat().st_size for path in tmp_path.iterdir() if path.name != "journal")
+        if limit == "disk" and taken + len(data) > 80_000:
+            raise OSError(28, "No space left on device")
+        real(fd, data, at)
+
+    monkeypatch.setattr(module, "write_all", write)
+    more = {"max_bytes": 64 << 10} if limit == "spool_bytes" else {}
+    broker, first, second, third = Broker(away=True), Run(1000), Run(5000), Run(9000)
+    for run in (first, second):
+        spool = Spool(tmp_path, broker, run.identity, memory_bytes=4 << 10, **more)
+        while run.put(spool, size=1000, timeout=0.0) or spool.memory_bytes < 2000:
+            pass
+        spool.close()
+    made = {first.identity: first.numbered, second.identity: 7}
+    spool = Spool(tmp_path, broker := Broker(), third.identity, produced_before=lambda identity: made[identity])
+    third.put(spool)
+    ended(spool, third, broker)
+    books = arrived(broker.messages)
+    assert sum(books[1000][1].values()) + books[1000][0] == first.numbered
+    kernel, told = books[5000]
+    assert told == Counter({("collector", "killed"): 7 - kernel})
+
+
 def test_damage_while_it_waits_is_told(tmp_path: Path) -> None:
     run, broker = Run(), Broker(away=True, room=1)
     spool = Spool(tmp_path, broker, run.identity, in_flight_bytes=100)

@@ -15,8 +15,9 @@ from tiercel.joints import kafka as joint
 from tiercel.schemas import topics
 from tiercel.testing.chdb_http import ChdbServer
 from tiercel.testing.fleet import truth
+from tiercel.testing.fleet.generator import end_file
 from tiercel.testing.fleet.judge import Verdict, judge
-from tiercel.testing.fleet.network import Network
+from tiercel.testing.fleet.network import KAFKA, STORE, Network
 from tiercel.testing.fleet.plan import Plan
 from tiercel.testing.fleet.processes import Member, Processes
 from tiercel.testing.fleet.recording import recording
@@ -26,8 +27,8 @@ from tiercel.testing.kafka_server import KafkaServer
 class Fleet:
     """Runs from `with` on but for its hosts, which `begin` starts. `rules`: arguments of the workers.
 
-    `apart`: each process has a network namespace of its own, and a cable (`network`). `spool_mb`: hosts have spools on
-    a disk of so many MiB that they share. Both need root.
+    `spools`: the folder of the hosts' spools; None: they have none, and wait for Kafka. `network`: where each kind of
+    process has a place of its own; None: all are on loopback.
     """
 
     def __init__(
@@ -40,14 +41,12 @@ class Fleet:
         generators: int = 1,
         partitions: int = 6,
         rules: tuple[str, ...] = (),
-        apart: bool = False,
-        spool_mb: int = 0,
+        spools: Path | None = None,
+        network: Network | None = None,
     ) -> None:
         self.folder, self.plan, self.rules = folder.absolute(), plan, rules
-        self.network = Network() if apart else None
-        self.spools = self.folder / "spools" if spool_mb else None
-        self._spool_mb = spool_mb
         self._workers, self._sinks, self._generators, self._partitions = workers, sinks, generators, partitions
+        self.spools, self.network = spools, network
         self._stack = ExitStack()
         self.kafka: KafkaServer
         self.engine: ChdbServer
@@ -59,11 +58,11 @@ class Fleet:
         try:
             if self.network is not None:
                 self._stack.enter_context(self.network)
-            if self.spools is not None:
-                self._mount(self.spools)
-            self.kafka = self._stack.enter_context(self._kafka())
+            host, inside = self._place(KAFKA)
+            self.kafka = self._stack.enter_context(KafkaServer(host=host, inside=inside))
             topics.create({"bootstrap.servers": self.kafka.brokers}, partitions=self._partitions)
-            self.engine = self._stack.enter_context(self._engine())
+            host, inside = self._place(STORE)
+            self.engine = self._stack.enter_context(ChdbServer(self.folder / "store", host=host, inside=inside))
             self.store = store.connect(self.engine.dsn)
             environment = {
                 "TIERCEL_KAFKA_BROKERS": self.kafka.brokers,
@@ -71,13 +70,13 @@ class Fleet:
                 "TIERCEL_STORE_DSN": self.engine.dsn,
                 "PYTHONUNBUFFERED": "1",
             }
-            self.processes = Processes(self.folder, environment)
+            self.processes = Processes(self.folder, environment, lambda kind: self._place(kind)[1])
             self._stack.callback(self.processes.close)
             command = [sys.executable, "-m", "tiercel"]
             for number in range(self._workers):
-                self._start(f"worker-{number}", [*command, "process", *self.rules])
+                self.processes.start(f"worker-{number}", [*command, "process", *self.rules])
             for number in range(self._sinks):
-                self._start(f"sink-{number}", [*command, "sink"])
+                self.processes.start(f"sink-{number}", [*command, "sink"])
             self._wait_for("partitions assigned")
         except BaseException:
             self._stack.close()
@@ -87,27 +86,6 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _kafka(self) -> KafkaServer:
-        if self.network is None:
-            return KafkaServer()
-        within = self.network.add("kafka")
-        return KafkaServer(port=9092, address=self.network.address("kafka"), within=within)
-
-    def _engine(self) -> ChdbServer:
-        if self.network is None:
-            return ChdbServer(self.folder / "store")
-        within = self.network.add("store")
-        return ChdbServer(self.folder / "store", 8123, address=self.network.address("store"), within=within)
-
-    def _start(self, name: str, command: list[str]) -> None:
-        within = self.network.add(name) if self.network is not None else ()
-        self.processes.start(name, [*within, *command])
-
-    def _mount(self, path: Path) -> None:
-        path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self._spool_mb}m", "tmpfs", str(path)], check=True)
-        self._stack.callback(subprocess.run, ["umount", "--lazy", str(path)], check=True)
-
     def begin(self) -> None:
         """Start the hosts."""
         hosts = self.plan.hosts
@@ -116,7 +94,20 @@ class Fleet:
             part.save(plan)
             arguments = [str(plan), str(self._truth(number)), self.kafka.brokers]
             arguments += [str(self.spools)] if self.spools is not None else []
-            self._start(f"hosts-{number}", [sys.executable, "-m", "tiercel.testing.fleet.generator", *arguments])
+            self.processes.start(
+                f"hosts-{number}", [sys.executable, "-m", "tiercel.testing.fleet.generator", *arguments]
+            )
+
+    def end(self) -> None:
+        """Let the lives of all hosts end now."""
+        for number in range(self._generators):
+            end_file(self._truth(number)).touch()
+
+    def _place(self, kind: str) -> tuple[str, list[str]]:
+        """Where processes of a kind listen, and what their commands begin with."""
+        if self.network is None:
+            return "127.0.0.1", []
+        return self.network.address(kind, STORE if kind == STORE else KAFKA), self.network.inside(kind)
 
     def _truth(self, number: int) -> Path:
         return self.folder / f"truth-{number}"
@@ -131,6 +122,11 @@ class Fleet:
     def accounted(self) -> int:
         """Events that are stored or told to be lost."""
         return self.events_stored() + int(self._ask("SELECT sum(count) FROM ledger WHERE kind = 'lost'"))
+
+    def lost(self) -> dict[tuple[str, str], int]:
+        """What the ledger tells to be lost, by stage and reason."""
+        question = "SELECT stage, reason, sum(count) FROM ledger WHERE kind = 'lost' GROUP BY ALL"
+        return {(stage, reason): int(count) for stage, reason, count in self.store.query(question).result_rows}
 
     def alerts_stored(self) -> int:
         return int(self._ask("SELECT uniqExact(id) FROM alerts"))
@@ -158,6 +154,20 @@ class Fleet:
             "worker": joint.behind(client, "tiercel-worker", [topics.RAW]),
             "sink": joint.behind(client, "tiercel-sink", [topics.EVENTS, topics.ALERTS]),
         }
+
+    def wait_until_kept(self, timeout: float) -> None:
+        """Until snapshots of all hosts cover what is there now: a worker that is started anew has much to restore."""
+        client, deadline = {"bootstrap.servers": self.kafka.brokers}, time.monotonic() + timeout
+        wanted = joint.ends(client, topics.RAW, range(self._partitions))
+        while True:
+            # Kafka gives offsets as acknowledged that no snapshot is missing for.
+            done = joint.committed(client, "tiercel-worker", topics.RAW)
+            late = [part for part, end in wanted.items() if done.get(part, 0) < end]
+            if not late:
+                return
+            if time.monotonic() > deadline:
+                raise TiercelError(f"partitions {late} are not kept after {timeout:.0f} s; {self.tell()}")
+            time.sleep(0.2)
 
     def wait_for(self, runs: list[truth.Run], timeout: float) -> float:
         """Until all events of these runs are stored or told to be lost; seconds that it took. TiercelError: time is up.
@@ -195,16 +205,11 @@ class Fleet:
             if time.monotonic() > deadline:
                 raise TiercelError(f"the hosts are not done after {timeout:.0f} s; {self.tell()}")
             time.sleep(0.1)
-        self.wait_for(self.runs(), max(1.0, deadline - time.monotonic()))
+        self.wait_for(self.runs(), max(10.0, deadline - time.monotonic()))
 
-    def judge(self, *, numbered: bool = True) -> Verdict:
-        """Hold the store against the truth; see `judge`."""
-        return judge(self.plan, self.runs(), self.store, numbered=numbered)
-
-    def losses(self) -> dict[str, int]:
-        """Stage/reason → events, as the ledger has them."""
-        question = "SELECT concat(stage, '/', reason), sum(count) FROM ledger WHERE kind = 'lost' GROUP BY 1 ORDER BY 1"
-        return {str(why): int(count) for why, count in self.store.query(question).result_rows if count}
+    def judge(self) -> Verdict:
+        """Hold the store against the truth."""
+        return judge(self.plan, self.runs(), self.store)
 
     def audit(self) -> subprocess.CompletedProcess[str]:
         """What the product says itself."""

@@ -1,12 +1,11 @@
 """One process of simulated hosts: a real collector for each, until all have lived their lives.
 
 `python -m tiercel.testing.fleet.generator PLAN TRUTH BROKERS [SPOOLS]`. Killed and started anew it goes on where it
-was, as a collector does: with a new run. With SPOOLS, a folder, each host has a spool in it.
+was, as a collector does: with a new run.
 """
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from tiercel.collector.collector import Collector
@@ -21,6 +20,13 @@ from tiercel.testing.fleet.truth import Truth
 
 _IDLE_S = 0.002
 _PATIENCE_S = 3600.0
+# Of each host: so little that a disk which is full, or damaged, is soon felt.
+_SPOOL_BYTES, _MEMORY_BYTES, _IN_FLIGHT_BYTES = 1 << 20, 64 << 10, 16 << 10
+
+
+def end_file(truth: Path) -> Path:
+    """Hosts whose truth is written there end once this is there."""
+    return truth.with_suffix(".end")
 
 
 class Patient(KafkaProducer):
@@ -53,96 +59,90 @@ class Patient(KafkaProducer):
 class SimulatedHost:
     """The lives of one host, one after the other; `step` says whether there was something to do.
 
-    With a spool in `folder`, which says of a run that was killed what `truth` says.
+    `spool`: where its collectors keep what Kafka does not have yet; None: they have no disk.
     """
 
     def __init__(
-        self, lives: list[Life], truth: Truth, producer: KafkaProducer, batch: int, folder: Path | None = None
+        self, lives: list[Life], truth: Truth, producer: KafkaProducer, batch: int, spool: Path | None = None
     ) -> None:
-        self._truth, self._producer, self._batch, self._folder = truth, producer, batch, folder
+        self._truth, self._producer, self._batch, self._folder = truth, producer, batch, spool
         self._lives = {life.boot_id: life for life in lives}
-        self._spool: Spool | None = None
-        self._left: Iterator[Life] = iter(lives)
+        self._left = [life for life in lives if truth.next_run(life).start < life.events]
+        if not self._left and spool is not None:
+            # It has lived, and may not have sent all of it.
+            self._left = lives[-1:]
         self._collector: Collector | None = None
         self._source: LifeSource | None = None
+        self._spool: Spool | None = None
         self.over = False
 
     def step(self) -> bool:
         if self._collector is None or self._source is None:
-            return self._next()
+            return self._drained() and self._next()
         before = self._source.produced()
         self._collector.step()
-        if self._source.finished():
+        if self._source.finished() and (self._spool is None or not self._spool.memory_bytes):
             # What the collector still holds, and the totals; delivery is waited for at the end, once for all hosts.
             self._collector.finish(0.0)
             self._collector = None
             return True
-        if self._spool is not None:
-            self._spool.poll()
         return self._source.produced() > before
 
+    def end(self) -> None:
+        """Its last life ends now."""
+        if self._left and self._source is not None:
+            self._left = []
+        if self._source is not None:
+            self._source.stop()
+
+    def _drained(self) -> bool:
+        """Whether the spool of the life before is closed: all is on disk then, and after the last life all is sent."""
+        if self._spool is not None:
+            if self._spool.memory_bytes or not (self._left or self._spool.is_idle):
+                return False
+            self._spool.close()
+            self._spool = None
+        return True
+
     def _next(self) -> bool:
-        life = next(self._left, None)
-        if life is None:
+        if not self._left:
             self.over = True
             return False
+        life = self._left.pop(0)
         run = self._truth.next_run(life)
-        if run.start >= life.events:
-            return True
+        self._truth.begin(run)
         self._source = LifeSource(life, run, self._truth, self._batch)
         identity = Identity(life.host_id, life.host, life.boot_id, run.first)
-        output = self._output(identity)
+        output = self._spooled(identity) if self._folder is not None else self._producer
         self._collector = Collector(self._source, output, identity, batch_events=self._batch)
         self._collector.begin()
         return True
 
-    def _output(self, identity: Identity) -> KafkaProducer | Spool:
-        if self._folder is None:
-            return self._producer
-        self._put_down()
+    def _spooled(self, identity: Identity) -> Spool:
+        assert self._folder is not None
         self._spool = Spool(
             self._folder,
             self._producer,
             identity,
-            # Small, so that what is on the disk is not in memory, too.
-            max_bytes=2 << 20,
-            memory_bytes=64 << 10,
-            in_flight_bytes=64 << 10,
+            max_bytes=_SPOOL_BYTES,
+            memory_bytes=_MEMORY_BYTES,
+            in_flight_bytes=_IN_FLIGHT_BYTES,
             produced_before=self._produced_before,
         )
         return self._spool
 
-    def _produced_before(self, run: Identity) -> int:
-        told = self._truth.told(run.host_id, run.boot_id, run.run)
-        return recording(self._lives[run.boot_id].recording).kernel(told.start, told.stop) if told is not None else 0
-
-    def _put_down(self) -> None:
-        """The run is over; what Kafka lacks is on the disk when its process ends."""
-        if self._spool is not None:
-            while self._spool.memory_bytes:
-                self._spool.poll()
-                time.sleep(_IDLE_S)
-            self._spool.close()
-
-    def finish(self) -> None:
-        """Wait until Kafka has all of it, and what a process before this one left, too."""
-        if self._spool is None:
-            life = list(self._lives.values())[-1]
-            run = self._truth.next_run(life)
-            self._output(Identity(life.host_id, life.host, life.boot_id, run.first))
-        spool = self._spool
-        while spool is not None and (spool.oldest_age() or spool.memory_bytes or spool.in_flight):
-            spool.poll()
-            time.sleep(_IDLE_S)
-        self._put_down()
+    def _produced_before(self, before: Identity) -> int:
+        """What a kernel's counters would say."""
+        run = self._truth.run_of(before.host_id, before.boot_id, before.run)
+        return recording(self._lives[before.boot_id].recording).kernel(run.start, run.stop) if run is not None else 0
 
 
 def generate(plan: Plan, truth: Path, brokers: str, spools: Path | None = None) -> int:
     """Live all lives; returns how many messages Kafka does not have at the end."""
-    # A spool's thread must not wait for what others have sent: it has the disk.
-    producer = (Patient if spools is None else KafkaProducer)({"bootstrap.servers": brokers}, max_bytes=64 << 20)
+    client = {"bootstrap.servers": brokers}
+    producer = KafkaProducer(client) if spools is not None else Patient(client)
     books = Truth(truth)
-    all_hosts = [
+    hosts = [
         SimulatedHost(
             [life for life in plan.lives if life.host_id == host],
             books,
@@ -152,16 +152,21 @@ def generate(plan: Plan, truth: Path, brokers: str, spools: Path | None = None) 
         )
         for host in plan.hosts
     ]
-    hosts = all_hosts
+    end = end_file(truth)
     while hosts:
+        if end.exists():
+            for host in hosts:
+                host.end()
         # Each has its turn.
         if not sum(host.step() for host in hosts):
             time.sleep(_IDLE_S)
         hosts = [host for host in hosts if not host.over]
-    for host in all_hosts:
-        host.finish()
-    return producer.finish() if isinstance(producer, Patient) else producer.flush(_PATIENCE_S)
+    if isinstance(producer, Patient):
+        return producer.finish()
+    producer.close()
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(min(1, generate(Plan.load(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:]))))
+    plan_, truth_, brokers_, *spools_ = sys.argv[1:]
+    sys.exit(min(1, generate(Plan.load(Path(plan_)), Path(truth_), brokers_, *map(Path, spools_))))

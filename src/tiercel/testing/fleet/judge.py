@@ -12,6 +12,9 @@ from tiercel.testing.fleet.truth import Run
 
 _MOST_TOLD = 20
 
+Place = tuple[str, str, int]
+"""Host, boot and run."""
+
 
 @dataclass
 class Verdict:
@@ -27,12 +30,11 @@ class Verdict:
             self.faults.append(text)
 
 
-def judge(plan: Plan, runs: Iterable[Run], store: Client, *, numbered: bool = True) -> Verdict:
-    """Every event of every run, by number. Not `numbered`: some were lost before they had one, so that numbers say
-    nothing of which they are."""
+def judge(plan: Plan, runs: Iterable[Run], store: Client) -> Verdict:
+    """Every event of every run, by number."""
     lives = {(life.host_id, life.boot_id): life for life in plan.lives}
     verdict = Verdict()
-    lost = _losses(store)
+    lost, shed = _losses(store)
     seen: set[tuple[str, str, int]] = set()
     for run in runs:
         life = lives[run.host_id, run.boot_id]
@@ -50,11 +52,14 @@ def judge(plan: Plan, runs: Iterable[Run], store: Client, *, numbered: bool = Tr
         verdict.stored += len(stored)
         verdict.lost += missing
         seen.add((run.host_id, run.boot_id, run.first))
+        all_numbered = (run.host_id, run.boot_id, run.first) not in shed
         for number, times in Counter(stored).items():
             if times > 1:
                 verdict.fault(f"{name}: event {number} is stored {times} times")
             place_of = run.start + number - run.first
-            if numbered and (not run.start <= place_of < run.stop or not kept.kernel(place_of, place_of + 1)):
+            # After events that got no number, those of the others tell their order alone.
+            is_kernels = not all_numbered or kept.kernel(place_of, place_of + 1)
+            if not run.start <= place_of < run.stop or not is_kernels:
                 verdict.fault(f"{name}: event {number} is stored and was never produced")
         if produced != len(stored) + missing:
             verdict.fault(f"{name}: produced {produced}, stored {len(stored)}, told lost {missing}")
@@ -64,8 +69,17 @@ def judge(plan: Plan, runs: Iterable[Run], store: Client, *, numbered: bool = Tr
     return verdict
 
 
-def _losses(store: Client) -> dict[tuple[str, str, int], int]:
-    rows = store.query(
-        "SELECT host_id, boot_id, run, sum(count) FROM ledger WHERE kind = 'lost' GROUP BY ALL"
-    ).result_rows
-    return {(host, boot, int(run)): int(count) for host, boot, run, count in rows}
+# What a collector had no room for.
+_NOT_NUMBERED = {("spool", "full"), ("spool", "disk")}
+
+
+def _losses(store: Client) -> tuple[dict[Place, int], set[Place]]:
+    """What each run is told to have lost, and the runs of which something got no number."""
+    lost, shed = Counter[Place](), set[Place]()
+    for host, boot, run, stage, reason, count in store.query(
+        "SELECT host_id, boot_id, run, stage, reason, sum(count) FROM ledger WHERE kind = 'lost' GROUP BY ALL"
+    ).result_rows:
+        lost[host, boot, int(run)] += int(count)
+        if (stage, reason) in _NOT_NUMBERED:
+            shed.add((host, boot, int(run)))
+    return lost, shed

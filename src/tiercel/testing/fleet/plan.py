@@ -64,12 +64,20 @@ class Plan:
 
 
 def make(
-    recordings: Sequence[Path], *, hosts: int, events: int, rate: float, begin: int, seed: int = 1, batch: int = 1000
+    recordings: Sequence[Path],
+    *,
+    hosts: int,
+    events: int,
+    rate: float,
+    begin: int,
+    seed: int = 1,
+    batch: int = 1000,
+    reboot_s: float | None = None,
 ) -> Plan:
     """So many hosts with `events` all together, `rate` a second all together (0: as fast as they are taken).
 
-    Every other host bears its neighbour's name, every fifth reboots half-way; rates differ by a factor of up to four,
-    clocks by up to five minutes. `begin`: UTC ns.
+    Every other host bears its neighbour's name, every fifth reboots half-way, or after so many seconds; rates differ by
+    a factor of up to four, clocks by up to five minutes. `begin`: UTC ns.
     """
     chance = random.Random(seed)  # noqa: S311 - hosts, not secrets
     weights = [chance.uniform(0.5, 2) for _ in range(hosts)]
@@ -81,6 +89,8 @@ def make(
         phase = chance.uniform(0, 1) if rate else 0.0
         boots = 2 if number % 5 == 4 else 1
         recording = str(recordings[number % len(recordings)])
+        mine = events * share
+        first = mine / boots if reboot_s is None or boots == 1 else min(mine / boots, rate * share * reboot_s)
         for boot in range(boots):
             lives.append(
                 Life(
@@ -89,7 +99,7 @@ def make(
                     host=f"node-{number // _PAIR}",
                     boot_id=str(uuid.UUID(int=chance.getrandbits(128), version=4)),
                     run=chance.randrange(10**8, 10**9),
-                    events=max(1, round(events * share / boots)),
+                    events=max(1, round(first if boot == 0 else mine - first)),
                     # A host is off for an hour, by its own clock, when it reboots.
                     begin=begin + skew + boot * 3600 * 10**9,
                     rate=rate * share,

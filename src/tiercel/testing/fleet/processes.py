@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,11 +63,16 @@ class Member:
 
 
 class Processes:
-    """All of them. A thread starts anew what ended with another status than 0."""
+    """All of them. A thread starts anew what ended with another status than 0.
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    `inside`: what the command of a kind begins with, where it runs elsewhere.
+    """
+
+    def __init__(
+        self, folder: Path, environment: dict[str, str], inside: Callable[[str], list[str]] = lambda _kind: []
+    ) -> None:
         self.members: dict[str, Member] = {}
-        self._folder, self._environment = folder, environment
+        self._folder, self._environment, self._inside = folder, environment, inside
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -74,6 +80,7 @@ class Processes:
 
     def start(self, name: str, command: list[str]) -> Member:
         log, environment = self._folder / f"{name}.log", {**os.environ, **self._environment}
+        command = [*self._inside(name.rpartition("-")[0]), *command]
         member = Member(name, command, log, environment, _spawn(command, log, environment))
         with self._lock:
             self.members[name] = member

@@ -18,10 +18,11 @@ class LifeSource:
         self._place = run.start
         self._begun = time.monotonic() + life.phase
         self._produced = 0
+        self._over = False
 
     def read(self, batch: Batch, limit: int) -> int:
         stop = min(self._place + self._batch, self._life.events)
-        if stop == self._place or limit < stop - self._place or not self._due(stop):
+        if self._over or stop == self._place or limit < stop - self._place or not self._due(stop):
             return 0
         part = self._recording.part(self._place, stop, number=self._life.number, begin=self._life.begin)
         self._truth.produced(self._run, stop)
@@ -52,9 +53,10 @@ class LifeSource:
         """The generator has a loop of its own, for many hosts."""
 
     def finished(self) -> bool:
-        return self._place >= self._life.events
+        return self._over or self._place >= self._life.events
 
     def stop(self) -> None:
-        """Ends by itself."""
+        """Nothing more happens on this host."""
+        self._over = True
 
     def close(self) -> None: ...

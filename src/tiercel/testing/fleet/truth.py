@@ -23,8 +23,8 @@ class Truth:
     """A file that outlives a kill -9 of its writer; one line for each batch."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._runs = {(run.host_id, run.boot_id): run for run in read([path])}
+        self._all = {(run.host_id, run.boot_id, run.first): run for run in read([path])}
+        self._runs = {(run.host_id, run.boot_id): run for run in self._all.values()}
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def next_run(self, life: Life) -> Run:
@@ -33,12 +33,13 @@ class Truth:
         first, start = (last.first + NEXT_RUN, last.stop) if last is not None else (life.run, 0)
         return Run(life.host_id, life.boot_id, first, start, start)
 
-    def told(self, host_id: str, boot_id: str, first: int) -> Run | None:
-        """An earlier run, as it was when this process began or, of its own, as it is now."""
-        return next(
-            (run for run in read([self._path]) if (run.host_id, run.boot_id, run.first) == (host_id, boot_id, first)),
-            None,
-        )
+    def begin(self, run: Run) -> None:
+        """It is the current one of its life, whether it will produce anything or not."""
+        self.produced(run, run.stop)
+
+    def run_of(self, host_id: str, boot_id: str, first: int) -> Run | None:
+        """A run that is over, if it ever was."""
+        return self._all.get((host_id, boot_id, first))
 
     def produced(self, run: Run, stop: int) -> None:
         """Events up to this place are there from now on."""
