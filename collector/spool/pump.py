@@ -169,7 +169,9 @@ class Pump:
 
     def _send(self, item: _Sent, *, again: bool = False) -> bool:
         def done(error: str | None) -> None:
-            item.done, item.error = True, error
+            # In this order: whose callback it is may be another thread, where several share a producer.
+            item.error = error
+            item.done = True
 
         try:
             if not self._output.send(
@@ -177,7 +179,12 @@ class Pump:
             ):
                 return False
         except KafkaError as error:
-            item.done, item.error = True, str(error)
+            if not again and not _is_poisoned(str(error)):
+                # It was not taken, and nothing may come before it.
+                self._wait()
+                return False
+            item.error = str(error)
+            item.done = True
         if not again:
             self._in_flight.append(item)
             self._bytes += item.size
@@ -203,32 +210,36 @@ class Pump:
             except OSError as error:
                 self.journal_error = error.strerror or str(error)
             self._segments.release(place.segment, place.offset)
-        if self._in_flight and all(item.done for item in self._in_flight):
+        if self._in_flight and all(item.done for item in self._in_flight) and self._in_flight[0].error is not None:
             self._mend()
         return place is not None
 
     def _mend(self) -> None:
         """The first of those on their way was refused, and all others have their answer."""
-        now = time.monotonic()
-        if now < self._resume_at:
+        if time.monotonic() < self._resume_at:
             return
-        self._resume_at, self._pause = now + self._pause, min(_LONGEST_PAUSE_S, self._pause * 2)
+        self._wait()
         first, reason = self._in_flight[0], self._in_flight[0].error or ""
         if "fatal" in reason.lower():
             raise KafkaError(f"Kafka's client is broken: {reason}")
-        poisoned = any(word in reason.lower() for word in _POISONED)
-        if poisoned or any(item.error is None for item in self._in_flight):
+        if _is_poisoned(reason) or any(item.error is None for item in self._in_flight):
             # Sent now it would come after what has arrived, and be taken for a repeat.
             if first.telling is None:
                 self._give_up(first)
             self._again(first)
             return
         for item in self._in_flight:
-            if not self._again(item):
+            if not self._again(item) or item.error is not None:
                 return
+
+    def _wait(self) -> None:
+        """Before another attempt, longer each time."""
+        self._resume_at = time.monotonic() + self._pause
+        self._pause = min(_LONGEST_PAUSE_S, self._pause * 2)
 
     def _give_up(self, item: _Sent) -> None:
         note, identity = item.place.note, item.place.identity
+        log.error("Kafka refuses a batch for good, its events are lost, and told reason=%s", item.error)
         after = Note(note.next_seq, 0, 0, note.produced, note.numbered, note.told, 0)
         lost = [("broker", "refused", note.kernel + note.own)]
         item.telling = Telling(identity, after, lost, note.numbered)
@@ -241,3 +252,7 @@ class Pump:
             item.done, item.error = True, reason
             return False
         return True
+
+
+def _is_poisoned(reason: str) -> bool:
+    return any(word in reason.lower() for word in _POISONED)

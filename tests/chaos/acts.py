@@ -55,7 +55,7 @@ def _running(fleet: Fleet, kind: str) -> list[Member]:
 
 
 def broker_killed(fleet: Fleet, chance: random.Random) -> None:
-    """kill -9 the broker; it comes back with what it had."""
+    """kill -9 the broker; it comes back with what it had, and the recovery counts from when it answers."""
     fleet.kafka.stop()
     time.sleep(chance.uniform(0, 8))
     fleet.kafka.start()
@@ -64,11 +64,11 @@ def broker_killed(fleet: Fleet, chance: random.Random) -> None:
 
 def worker_stopped(fleet: Fleet, _: random.Random) -> None:
     """A worker stands still beyond its session, and then goes on as if nothing had happened."""
-    victim = fleet.processes.of("worker")[0]
+    victim, begun = fleet.processes.of("worker")[0], time.monotonic()
     fleet.processes.kill(victim, signal.SIGSTOP)
     try:
         time.sleep(app.SESSION_SECONDS + 3)
-        _told("a worker stands still, its session over", fleet)
+        _told("a worker stands still, its session over", fleet, begun)
     finally:
         fleet.processes.kill(victim, signal.SIGCONT)
     _told("that worker goes on", fleet)

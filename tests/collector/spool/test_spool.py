@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tiercel.collector.spool import Spool
 from tiercel.collector.spool.folder import DAMAGED
-from tiercel.errors import SpoolError
+from tiercel.errors import KafkaError, SpoolError
 
 from .kafka import Broker, Run, arrived, ledger, segments
 
@@ -121,6 +122,51 @@ def test_what_kafka_refuses_is_told_if_it_will_never_be_taken_else_sent_again(tm
     assert kernel + told["broker", "refused"] == 4
     assert ledger(broker.messages) == {1000: 4}
     assert ("authorization" in reason) == (kernel == 4)
+
+
+def test_what_arrives_in_another_thread_is_not_taken_for_refused(tmp_path: Path) -> None:
+    """Where several spools share a producer, each one's poll may call what another waits for."""
+    run, broker = Run(), Broker(away=True)
+    spool = Spool(tmp_path, broker, run.identity)
+    broker.poll = lambda: time.sleep(0.0001)
+    stop = threading.Event()
+
+    def deliver() -> None:
+        while not stop.is_set():
+            if broker.waiting:
+                value, done = broker.waiting.pop(0)
+                broker.messages.append(value)
+                done(None)
+
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    try:
+        for _ in range(3000):
+            assert run.put(spool)
+        ended(spool, run, broker)
+    finally:
+        stop.set()
+        thread.join()
+    assert arrived(broker.messages) == {1000: (6000, Counter())}
+
+
+def test_what_the_client_does_not_take_waits_and_nothing_comes_before_it(tmp_path: Path) -> None:
+    run, broker = Run(), Broker()
+    take, calls = broker.send, [0]
+
+    def send(*arguments, **more) -> bool:
+        calls[0] += 1
+        if calls[0] % 3 == 1:
+            raise KafkaError("message to tiercel.raw refused: Local: Unknown topic")
+        return take(*arguments, **more)
+
+    broker.send = send
+    spool = Spool(tmp_path, broker, run.identity)
+    for _ in range(5):
+        assert run.put(spool, lost=1)
+    until(lambda: spool.is_idle, 20)
+    ended(spool, run, broker)
+    assert arrived(broker.messages) == {1000: (10, Counter({("ring", "ring_full"): 5}))}
 
 
 def test_one_collector_at_a_time(tmp_path: Path) -> None:
@@ -297,8 +343,7 @@ def test_a_run_that_begins_where_there_is_no_room_is_known_if_it_is_killed(
     broker, first, second, third = Broker(away=True), Run(1000), Run(5000), Run(9000)
     for run in (first, second):
         spool = Spool(tmp_path, broker, run.identity, memory_bytes=4 << 10, **more)
-        while run.put(spool, size=1000, timeout=0.0) or spool.memory_bytes < 2000:
-            pass
+        until(lambda run=run, spool=spool: not run.put(spool, size=1000, timeout=0.3), 30)
         spool.close()
     made = {first.identity: first.numbered, second.identity: 7}
     spool = Spool(tmp_path, broker := Broker(), third.identity, produced_before=lambda identity: made[identity])
